@@ -1,0 +1,114 @@
+"""An account's states, the moves between them, and a reason with a next step for each."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from enum import StrEnum
+from typing import Final
+
+
+class Desired(StrEnum):
+    """What the operator wants, whatever is observed."""
+
+    RUNNING = "running"
+    STOPPED = "stopped"
+
+
+class State(StrEnum):
+    """What is observed of an account."""
+
+    NEW = "new"  # never linked
+    LINKING = "linking"  # waiting for a phone to scan
+    CONNECTING = "connecting"
+    ONLINE = "online"
+    DEGRADED = "degraded"  # connected, but something is wrong
+    OFFLINE = "offline"  # not connected; connects again by itself, unless the reason says otherwise
+    RECOVERING = "recovering"  # being healed
+    LOGGED_OUT = "logged_out"  # must be linked again
+    BLOCKED = "blocked"  # the provider refuses this number
+    DISABLED = "disabled"  # stopped by the operator
+
+
+S = State
+_DOWN: Final = frozenset({S.OFFLINE, S.LOGGED_OUT, S.BLOCKED, S.DISABLED})
+MOVES: Final[Mapping[State, frozenset[State]]] = {
+    S.NEW: frozenset({S.LINKING, S.CONNECTING, S.DISABLED, S.OFFLINE}),
+    S.LINKING: frozenset({S.NEW, S.CONNECTING, S.ONLINE}) | _DOWN,
+    S.CONNECTING: frozenset({S.ONLINE, S.DEGRADED, S.RECOVERING, S.LINKING, S.NEW}) | _DOWN,
+    S.ONLINE: frozenset({S.DEGRADED, S.RECOVERING, S.CONNECTING, S.LINKING}) | _DOWN,
+    S.DEGRADED: frozenset({S.ONLINE, S.RECOVERING, S.CONNECTING, S.LINKING}) | _DOWN,
+    S.OFFLINE: frozenset({S.CONNECTING, S.RECOVERING, S.LINKING, S.NEW}) | (_DOWN - {S.OFFLINE}),
+    S.RECOVERING: frozenset({S.ONLINE, S.DEGRADED, S.CONNECTING, S.LINKING}) | _DOWN,
+    S.LOGGED_OUT: frozenset({S.LINKING, S.CONNECTING, S.DISABLED}),
+    S.BLOCKED: frozenset({S.CONNECTING, S.LINKING, S.LOGGED_OUT, S.DISABLED}),
+    S.DISABLED: frozenset({S.NEW, S.CONNECTING, S.LINKING, S.LOGGED_OUT, S.OFFLINE, S.BLOCKED}),
+}
+
+DEADLINES: Final[Mapping[State, tuple[timedelta, State, str]]] = {
+    # a state that must not last: how long it may, where it then goes, and the reason given
+    S.LINKING: (timedelta(minutes=3), S.NEW, "link_expired"),
+    S.CONNECTING: (timedelta(seconds=45), S.OFFLINE, "connect_timeout"),
+    S.RECOVERING: (timedelta(minutes=5), S.OFFLINE, "recovery_timeout"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why an account is where it is, in words an operator understands, and what to do next."""
+
+    sentence: str
+    next_step: str
+    retried: bool = True  # wafleet connects again by itself
+
+
+REASONS: Final[Mapping[str, Reason]] = {
+    "": Reason("All is well.", "Nothing to do."),
+    "created": Reason("This account has never been linked.", "Link it: scan its QR code with the phone.", False),
+    "scan": Reason("The QR code waits for the phone.", "On the phone: Linked devices, Link a device, scan the code."),
+    "passkey": Reason(
+        "WhatsApp asks for a passkey before it links this phone.",
+        "Confirm the passkey on the phone, then link again.",
+        False,
+    ),
+    "link_expired": Reason("Nobody scanned the QR code in time.", "Start linking again with the phone at hand.", False),
+    "link_cancelled": Reason("Linking was cancelled.", "Start linking again when the phone is at hand.", False),
+    "link_refused": Reason("WhatsApp refused to link this phone.", "Wait an hour, then link again.", False),
+    "starting": Reason("The session is being restored.", "Wait: this takes a few seconds."),
+    "handover": Reason("Another node takes this account over.", "Wait: this takes a few seconds."),
+    "connect_timeout": Reason("WhatsApp did not answer in time.", "Wait: it is tried again, later each time."),
+    "network": Reason("The connection to WhatsApp broke.", "Wait: it is tried again, later each time."),
+    "silent": Reason("Keep-alives are not answered.", "Wait: the session is being restarted."),
+    "deaf": Reason("Connected, but nothing arrives.", "Wait: the session is being restarted."),
+    "mute": Reason("Connected, but nothing sent is delivered.", "Wait: the session is being restarted."),
+    "throttled": Reason("WhatsApp slows this number down.", "Wait: its lane sends more slowly until this ends."),
+    "reach_out_lock": Reason(
+        "WhatsApp refuses first messages to strangers from this number (error 463).",
+        "Answer those who write, and let new conversations wait.",
+    ),
+    "replaced": Reason(
+        "Another program uses this number's session.",
+        "Close the other program; wafleet connects again by itself in a minute.",
+    ),
+    "logged_out": Reason("The phone removed this device.", "Link it again: its history stays.", False),
+    "banned": Reason("WhatsApp banned this number for a time.", "Wait until the ban ends; send less and to fewer."),
+    "banned_for_good": Reason("WhatsApp banned this number.", "Ask WhatsApp for a review in the app.", False),
+    "outdated": Reason(
+        "WhatsApp no longer accepts this version of the client.",
+        "Update wafleet; until then the number cannot connect.",
+    ),
+    "credentials": Reason("The provider refuses the credentials.", "Enter new credentials for this account.", False),
+    "credentials_lost": Reason(
+        "The stored credentials cannot be read with this master key.",
+        "Give wafleet the master key they were stored with, or link again.",
+        False,
+    ),
+    "unlinked": Reason("This account was unlinked here.", "Link it again when it is needed.", False),
+    "recovery_timeout": Reason("Healing took too long.", "Wait: it is tried again, later each time."),
+    "unready": Reason("Its transport could not be started.", "Look at the detail; it is tried again."),
+    "stopped": Reason("The operator stopped this account.", "Enable it when it is needed again.", False),
+}
+
+
+def explain(reason: str) -> Reason:
+    """Return the sentence and the next step for a reason code; a code nobody knows is shown as it is."""
+    return REASONS.get(reason) or Reason(f"The provider gave the reason {reason!r}.", "Wait: it is tried again.")

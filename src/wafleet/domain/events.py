@@ -1,0 +1,48 @@
+"""What happened, for everyone who listens: the event log's vocabulary."""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final
+
+
+class Kind(StrEnum):
+    """Each event's name; `MEANINGS` says when it is written and what its data holds."""
+
+    ACCOUNT_CREATED = "account.created"
+    ACCOUNT_CHANGED = "account.changed"
+    ACCOUNT_DELETED = "account.deleted"
+    ACCOUNT_STATE = "account.state"
+    ACCOUNT_LINKED = "account.linked"
+    ACCOUNT_UNLINKED = "account.unlinked"
+    MESSAGE_RECEIVED = "message.received"
+    MESSAGE_QUEUED = "message.queued"
+    MESSAGE_SENT = "message.sent"
+    MESSAGE_DELIVERED = "message.delivered"
+    MESSAGE_READ = "message.read"
+    MESSAGE_FAILED = "message.failed"
+    MESSAGE_UNKNOWN = "message.unknown"
+    MESSAGE_CANCELLED = "message.cancelled"
+    NODE_STARTED = "node.started"
+    NODE_STOPPED = "node.stopped"
+    NODE_LOST = "node.lost"
+
+
+MEANINGS: Final[Mapping[Kind, str]] = {
+    Kind.ACCOUNT_CREATED: "An account was added. data: name, phone, transport, role",
+    Kind.ACCOUNT_CHANGED: "An account's settings changed. data: the fields that changed",
+    Kind.ACCOUNT_DELETED: "An account was removed; its history stays. data: name, phone",
+    Kind.ACCOUNT_STATE: "An account's state moved. data: from, to, reason, sentence",
+    Kind.ACCOUNT_LINKED: "A phone was linked. data: phone",
+    Kind.ACCOUNT_UNLINKED: "A phone was unlinked; an encrypted copy of its credentials is kept. data: phone",
+    Kind.MESSAGE_RECEIVED: "A customer wrote. data: message, conversation",
+    Kind.MESSAGE_QUEUED: "A message was queued. data: message, conversation",
+    Kind.MESSAGE_SENT: "The network took a message. data: message, provider_id",
+    Kind.MESSAGE_DELIVERED: "The customer's phone has it. data: message",
+    Kind.MESSAGE_READ: "The customer read it. data: message",
+    Kind.MESSAGE_FAILED: "It will not be sent. data: message, reason",
+    Kind.MESSAGE_UNKNOWN: "Nobody can say whether it went out. data: message",
+    Kind.MESSAGE_CANCELLED: "It was cancelled while it waited. data: message",
+    Kind.NODE_STARTED: "A node joined. data: node, version",
+    Kind.NODE_STOPPED: "A node left in good order. data: node",
+    Kind.NODE_LOST: "A node stopped renewing its leases. data: node",
+}

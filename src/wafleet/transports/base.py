@@ -1,0 +1,199 @@
+"""The one interface every way to reach WhatsApp implements, and its errors named by remedy.
+
+A *transport* is one per kind and node; it opens a *session* per account. A session hands what arrives to its
+`Listener`: plain calls on the event loop that return at once. Nothing here knows a database.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Protocol
+
+from wafleet.domain.errors import WafleetError
+from wafleet.domain.ids import AccountId, MessageId
+from wafleet.domain.inbound import Inbound, Receipt
+from wafleet.domain.message import Content, Sending
+
+
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What accounts of a transport can do; asking for the rest is refused before sending."""
+
+    contents: frozenset[str]  # tags of `Content` that can be sent
+    linking: frozenset[str] = frozenset()  # "qr", "code"; empty where credentials are entered instead
+    finds_messages: bool = False  # `Session.find` can tell what became of a message
+    window: int = 1  # sends of one account that may be under way at once (never two of one conversation)
+
+
+@dataclass(frozen=True, slots=True)
+class Number:
+    """What a transport must know of an account to speak for it."""
+
+    id: AccountId
+    phone: str  # E.164
+    settings: Mapping[str, object] = field(default_factory=dict[str, object])
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    id: MessageId  # ours; every transport hands it to the network where it can, so that a receipt can name it back
+    to: str  # E.164, or the network's id of the customer
+    content: Content
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the network knows of a message whose send returned no answer."""
+
+    provider_id: str
+    state: Sending = Sending.SENT
+
+
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    """What a person must do now to link a phone. A new one replaces it when it expires."""
+
+    qr: str = ""  # the text inside the QR code
+    code: str = ""  # the pairing code to type on the phone
+    expires_at: datetime | None = None
+
+
+class Listener(Protocol):
+    """Hears what happens on one session. Called on the event loop, in order; must return at once."""
+
+    def received(self, inbound: Inbound) -> None:
+        """Take one message of a customer; it counts as taken once `Session.acknowledge` names it."""
+        ...
+
+    def receipt(self, receipt: Receipt) -> None: ...
+
+    def credentials(self, secret: bytes) -> None:
+        """Keep these instead of the former ones: the network changed what logs this account in."""
+        ...
+
+    def closed(self, reason: str, detail: str = "", until: datetime | None = None) -> None:
+        """Learn that the session ended by itself; `reason` is a code of `wafleet.domain.account.REASONS`.
+
+        Called once, and not after `Session.close`. `until`: when trying again makes sense, where the network said so.
+        """
+        ...
+
+
+class Session(Protocol):
+    """One account's live connection."""
+
+    async def send(self, out: Outgoing) -> str:
+        """Hand one message to the network; return the network's name for it. Raises SendError only."""
+        ...
+
+    async def find(self, messages: Sequence[MessageId]) -> Mapping[MessageId, Found | None]:
+        """Ask the network what became of messages whose send returned no answer.
+
+        Found: it has it. None: it never had it, and never will (nothing of an earlier session is still under way).
+        A message that is not in the answer: the network cannot tell. Raises SendError when it cannot be asked.
+        """
+        ...
+
+    async def ping(self) -> None:
+        """Return when the network answers. Raises ConnectionError; the caller sets the time limit."""
+        ...
+
+    def acknowledge(self, provider_ids: Sequence[str]) -> None:
+        """Tell the network that these messages are stored, so that it need not deliver them again."""
+        ...
+
+    async def close(self) -> None:
+        """End the session in good order; the account stays linked."""
+        ...
+
+
+class Transport(Protocol):
+    @property
+    def capabilities(self) -> Capabilities: ...
+
+    async def open(self, number: Number, credentials: bytes, listener: Listener) -> Session:
+        """Open the account's session. Raises OpenError only.
+
+        After this returns, no earlier session of the account can send anything any more.
+        """
+        ...
+
+
+class Linking(Protocol):
+    """A transport whose accounts are linked with a phone."""
+
+    async def link(self, number: Number, shown: "LinkListener") -> bytes:
+        """Link a phone: show each QR code through `shown`, return the credentials once the phone confirmed.
+
+        Cancelling the call ends the attempt. Raises OpenError.
+        """
+        ...
+
+    async def unlink(self, number: Number, credentials: bytes) -> None:
+        """Remove this device from the phone's list. Raises OpenError."""
+        ...
+
+
+class LinkListener(Protocol):
+    def pairing(self, pairing: Pairing) -> None: ...
+
+
+class OpenError(WafleetError):
+    """Why a session could not be opened; `reason` is a code of `wafleet.domain.account.REASONS`."""
+
+    status = 502
+    code = "session_refused"
+
+    def __init__(self, reason: str, detail: str = "", until: datetime | None = None) -> None:
+        super().__init__(detail or reason)
+        self.reason, self.detail, self.until = reason, detail, until
+
+
+class SendError(WafleetError):
+    """Why a send did not end well, named by what the lane may do next.
+
+    SendError
+      NotSent             the network never had it: safe to try again
+        Throttled         ... after `retry_after`
+      MaybeSent           no answer came back: never try again blindly; ask the network, else it is unknown
+      Refused             the network said no and will again: the message has failed
+        RefusedRecipient  ... for this recipient
+        RefusedAccount    ... for this account: its other messages will be refused too, so the lane waits
+        RefusedContent    ... for this content
+        OutsideWindow     ... because the customer has not written for too long
+    """
+
+    status = 502
+    code = "not_sent"
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(detail or reason)
+        self.reason = reason  # our code; the provider's raw code and words are in `detail`
+        self.detail = detail
+
+
+class NotSent(SendError): ...
+
+
+class Throttled(NotSent):
+    def __init__(self, reason: str, detail: str = "", *, retry_after: timedelta) -> None:
+        super().__init__(reason, detail)
+        self.retry_after = retry_after
+
+
+class MaybeSent(SendError): ...
+
+
+class Refused(SendError): ...
+
+
+class RefusedRecipient(Refused): ...
+
+
+class RefusedAccount(Refused): ...
+
+
+class RefusedContent(Refused): ...
+
+
+class OutsideWindow(Refused): ...
