@@ -26,9 +26,7 @@ def normalise(written: str, *, region: str | None = None, field: str = "phone") 
     text = _western(written.strip())
     text = _DRESSING.sub("", re.sub(r"^(?:whatsapp|tel):", "", text, flags=re.IGNORECASE))
     if not re.fullmatch(r"\+?[0-9]+", text):
-        raise Invalid(
-            field, f"{written!r} is not a phone number: write it like +447700900123"
-        )
+        raise Invalid(field, f"{written!r} is not a phone number: write it like +447700900123")
     text = _PLUS.sub("+", text)
     if _E164.fullmatch(text):
         return text

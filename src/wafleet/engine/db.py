@@ -1,0 +1,122 @@
+"""The way to the database: a pool, and transactions that say whose rows they may see."""
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any, Final, LiteralString, Self, TypeVar
+from uuid import UUID
+
+import msgspec
+import psycopg
+from psycopg import AsyncConnection, AsyncCursor
+from psycopg.rows import class_row, tuple_row
+from psycopg.types.json import set_json_dumps, set_json_loads
+from psycopg_pool import AsyncConnectionPool, PoolTimeout
+
+Row = TypeVar("Row")
+
+set_json_dumps(lambda value: msgspec.json.encode(value))
+set_json_loads(lambda text: msgspec.json.decode(text))
+
+
+class DatabaseAway(Exception):
+    """The database cannot be reached now. Nothing of the transaction counts, unless it was its COMMIT that got lost."""
+
+
+class Fleet:
+    """The reach of those who may see every tenant: duties of a node and platform administrators."""
+
+
+FLEET: Final = Fleet()
+Reach = UUID | Fleet
+
+
+class Tx:
+    """One open transaction. Whoever opened it commits it; whoever is handed it never does."""
+
+    def __init__(self, conn: AsyncConnection[Any]) -> None:
+        self.conn = conn
+
+    async def one(self, row: type[Row], sql: LiteralString, **args: object) -> Row | None:
+        """Return the first row as `row`, or None."""
+        async with self.conn.cursor(row_factory=class_row(row)) as cur:
+            await cur.execute(sql, args)
+            return await cur.fetchone()
+
+    async def all(self, row: type[Row], sql: LiteralString, **args: object) -> list[Row]:
+        """Return every row as `row`."""
+        async with self.conn.cursor(row_factory=class_row(row)) as cur:
+            await cur.execute(sql, args)
+            return await cur.fetchall()
+
+    async def tuples(self, sql: LiteralString, **args: object) -> list[tuple[Any, ...]]:
+        """Return every row as a tuple: for hot paths and single columns."""
+        async with self.conn.cursor(row_factory=tuple_row) as cur:
+            await cur.execute(sql, args)
+            return await cur.fetchall()
+
+    async def value(self, sql: LiteralString, **args: object) -> Any:
+        """Return the first column of the first row, or None."""
+        rows = await self.tuples(sql, **args)
+        return rows[0][0] if rows else None
+
+    async def run(self, sql: LiteralString, **args: object) -> int:
+        """Return how many rows it touched."""
+        cur: AsyncCursor[Any] = await self.conn.execute(sql, args)
+        return cur.rowcount
+
+
+class Db:
+    """Opens transactions. There is no default reach: say whose rows, or say the fleet's."""
+
+    def __init__(self, pool: AsyncConnectionPool[AsyncConnection[Any]], dsn: str) -> None:
+        self._pool, self.dsn = pool, dsn
+
+    @classmethod
+    @asynccontextmanager
+    async def open(cls, dsn: str, *, connections: int = 12) -> AsyncGenerator[Self]:
+        """Open the pool. It fills in the background, and again after the database was away."""
+        pool: AsyncConnectionPool[AsyncConnection[Any]] = AsyncConnectionPool(
+            dsn,
+            min_size=min(2, connections),
+            max_size=connections,
+            kwargs={"autocommit": True, "prepare_threshold": 2, "application_name": "wafleet"},
+            timeout=5,
+            max_idle=120,
+            reconnect_timeout=float("inf"),
+            open=False,
+            check=None,
+        )
+        async with pool:
+            yield cls(pool, dsn)
+
+    @asynccontextmanager
+    async def tx(self, reach: Reach) -> AsyncGenerator[Tx]:
+        """Open a transaction in which other tenants' rows do not exist; `FLEET` sees them all.
+
+        Raises DatabaseAway. Never await the network inside it.
+        """
+        async with self._connection() as conn, conn.transaction():
+            if isinstance(reach, UUID):
+                await conn.execute(
+                    "select set_config('role', 'wafleet_tenant', true), set_config('wafleet.tenant', %s, true)",
+                    (str(reach),),
+                )
+            yield Tx(conn)
+
+    @asynccontextmanager
+    async def fleet_tx(self) -> AsyncGenerator[Tx]:
+        """Open a transaction that sees every tenant: for a node's duties, never for a tenant's request."""
+        async with self.tx(FLEET) as tx:
+            yield tx
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncGenerator[AsyncConnection[Any]]:
+        try:
+            async with self._pool.connection() as conn:
+                yield conn
+        except PoolTimeout as error:
+            raise DatabaseAway("no connection within 5 s") from error
+        except psycopg.OperationalError as error:
+            if isinstance(error, psycopg.errors.DeadlockDetected | psycopg.errors.SerializationFailure):
+                raise
+            raise DatabaseAway(str(error)) from error

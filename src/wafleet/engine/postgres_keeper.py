@@ -1,0 +1,258 @@
+"""Keep one PostgreSQL server alive for as long as any program uses its folder, and stop it after the last has left.
+
+Run as a script by `postgres.py`, never imported at run time: it outlives the program that started it, so it carries
+the standard library's smallest part and nothing else, and a Ctrl-C or `kill -9` meant for that program misses it.
+
+Locks tell the truth, because the kernel drops them with the process, however that ends:
+
+    users.lock    shared by every program that uses the folder; the keeper takes it alone to learn that nobody is left,
+                  and holds it while it stops the server, so that a newcomer waits instead of meeting a dying server
+    keeper.lock   held by the keeper, handed over by the program that started it: one keeper per folder
+    server.lock   inherited by the server and all its backends: it is free when the last of them is gone, orphans of a
+                  killed server included; a keeper that finds it held adopts the server it did not start
+"""
+
+import fcntl
+import os
+import select
+import signal
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+from typing import Final
+
+TICK_S: Final = 0.25  # how late the keeper may notice that a program left, or that a server it did not start died
+ORPHANS_QUIT_S: Final = 1.0  # backends of a killed server leave by themselves unless they are deep in a computation
+ORPHANS_KILL_S: Final = 2.0
+FAST_STOP_S: Final = 60.0  # a fast shutdown writes a checkpoint; on a slow disk that takes a while
+LIVED_S: Final = 10.0  # a server that ran this long did not fail at its start
+LONGEST_PAUSE_S: Final = 5.0
+LOG_BYTES: Final = 10 * 1024 * 1024
+LEFT: Final = "left"  # written by a program that leaves in peace: nobody is coming back, so do not wait
+OPEN: Final = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Keeper:
+    """One folder's server and the watch over it. `uid` and `gid` are the server's; -1 means those of the keeper."""
+
+    def __init__(self, home: Path, *, uid: int, gid: int, idle_s: float, keeper_lock: int, command: list[str]) -> None:
+        self._home, self._data, self._log = home, home / "data", home / "log" / "postgres.log"
+        self._uid, self._gid, self._idle_s, self._command = uid, gid, idle_s, command
+        self._keeper_lock = keeper_lock
+        self._users_lock = os.open(home / "users.lock", OPEN, 0o600)
+        self._child = 0
+        self._born, self._pause, self._dead_since = 0.0, 0.0, 0.0
+        self._last_used = time.monotonic()
+        self._told_to_stop = False
+        self._wake, self._woken = os.pipe()
+
+    def run(self) -> None:
+        """Watch until nobody uses the folder any more, it was deleted, or the machine shuts down; then stop."""
+        self._listen_to_signals()
+        while not (self._told_to_stop or self._folder_is_gone() or self._nobody_is_left()):
+            self._see_to_the_server()
+            self._nap()
+        self._stop()
+
+    def _listen_to_signals(self) -> None:
+        os.set_blocking(self._wake, False)
+        os.set_blocking(self._woken, False)
+        signal.set_wakeup_fd(self._woken, warn_on_full_buffer=False)
+        signal.signal(signal.SIGCHLD, lambda _signal, _frame: None)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.signal(signal.SIGTERM, self._on_terminate)
+        signal.signal(signal.SIGINT, self._on_terminate)
+
+    def _on_terminate(self, _signal: int, _frame: FrameType | None) -> None:
+        self._told_to_stop = True
+
+    def _nap(self) -> None:
+        select.select([self._wake], [], [], TICK_S)
+        with suppress(BlockingIOError):
+            os.read(self._wake, 64)
+
+    def _folder_is_gone(self) -> bool:
+        try:
+            found = (self._home / "keeper.lock").stat()
+        except OSError:
+            return True
+        mine = os.fstat(self._keeper_lock)
+        return (found.st_dev, found.st_ino) != (mine.st_dev, mine.st_ino)
+
+    def _nobody_is_left(self) -> bool:
+        """True once nobody has used the folder for long enough; from then on the users' lock stays with the keeper."""
+        left_in_peace = self._home / LEFT
+        if not take(self._users_lock):
+            self._last_used = time.monotonic()
+            left_in_peace.unlink(missing_ok=True)
+            return False
+        if left_in_peace.exists() or time.monotonic() - self._last_used >= self._idle_s:
+            left_in_peace.unlink(missing_ok=True)
+            return True
+        fcntl.flock(self._users_lock, fcntl.LOCK_UN)
+        return False
+
+    def _see_to_the_server(self) -> None:
+        self._bound_the_log()
+        self._reap()
+        lock = os.open(self._home / "server.lock", OPEN, 0o600)
+        try:
+            if not take(lock):
+                self._clear_orphans()
+            elif time.monotonic() - self._born >= self._pause:
+                self._start(lock)
+        finally:
+            os.close(lock)
+
+    def _start(self, lock: int) -> None:
+        now = time.monotonic()
+        lived = now - self._born
+        self._pause = 0.0 if lived > LIVED_S else min(LONGEST_PAUSE_S, 2 * self._pause + 0.1)
+        self._dead_since = 0.0
+        self._remove_stale_pid_file()
+        self._born = now
+        self._child = os.fork()
+        if not self._child:
+            self._become_the_server(lock)
+
+    def _become_the_server(self, lock: int) -> None:
+        try:
+            signal.set_wakeup_fd(-1)
+            os.set_inheritable(lock, True)
+            if self._uid >= 0:
+                os.setgroups([])
+                os.setgid(self._gid)
+                os.setuid(self._uid)
+            os.execv(self._command[0], self._command)  # noqa: S606
+        except OSError as e:
+            print(f"FATAL:  cannot run {self._command[0]}: {e.strerror}", file=sys.stderr, flush=True)  # noqa: T201
+        finally:
+            os._exit(127)
+
+    def _remove_stale_pid_file(self) -> None:
+        """PostgreSQL refuses to start when the number in the file belongs to any live process of its user.
+
+        After a restart of the machine or container it often does. Nobody of ours is running (the lock says so); a
+        server started by hand on this folder would be recognised by its working directory.
+        """
+        pid = self._pid_on_file()
+        if pid and Path("/proc/self").exists() and pid not in workers_in(self._data):
+            (self._data / "postmaster.pid").unlink(missing_ok=True)
+
+    def _pid_on_file(self) -> int:
+        try:
+            return int((self._data / "postmaster.pid").read_text().split("\n", 1)[0])
+        except (OSError, ValueError):
+            return 0
+
+    def _reap(self) -> None:
+        if self._child and os.waitpid(self._child, os.WNOHANG)[0]:
+            self._child = 0
+
+    def _server_pid(self) -> int:
+        """The live server's process, ours or adopted; 0 when it is dead and only its orphans are left."""
+        if self._child:
+            return self._child
+        pid = self._pid_on_file()
+        return pid if pid and pid in workers_in(self._data) else 0
+
+    def _clear_orphans(self) -> None:
+        """A killed server's backends must be gone before the next may start on the same data."""
+        if self._server_pid() or not Path("/proc/self").exists():
+            self._dead_since = 0.0
+            return
+        now = time.monotonic()
+        self._dead_since = self._dead_since or now
+        if now - self._dead_since > ORPHANS_KILL_S:
+            send(workers_in(self._data), signal.SIGKILL)
+        elif now - self._dead_since > ORPHANS_QUIT_S:
+            send(workers_in(self._data), signal.SIGQUIT)
+
+    def _bound_the_log(self) -> None:
+        with suppress(OSError):
+            if self._log.stat().st_size > LOG_BYTES:
+                self._log.with_suffix(".log.1").write_bytes(self._log.read_bytes()[-LOG_BYTES:])
+                os.truncate(self._log, 0)  # the server keeps appending through the file it has open
+
+    def _stop(self) -> None:
+        """Stop the server with a checkpoint; by force only when it does not end, or when its data was deleted."""
+        patience = FAST_STOP_S if self._data.exists() else 1.0
+        for how, seconds in ((signal.SIGINT, patience), (signal.SIGQUIT, 5.0)):
+            pid = self._server_pid()
+            if pid:
+                send([pid], how)
+            if self._gone_within(seconds):
+                return
+        send([*workers_in(self._data), *([self._child] if self._child else [])], signal.SIGKILL)
+        self._gone_within(5.0)
+
+    def _gone_within(self, seconds: float) -> bool:
+        deadline = time.monotonic() + seconds
+        lock = os.open(self._home / "server.lock", OPEN, 0o600) if self._home.exists() else -1
+        while time.monotonic() < deadline:
+            self._reap()
+            if not self._child and (lock < 0 or take(lock)):
+                return True
+            select.select([self._wake], [], [], 0.02)
+            with suppress(BlockingIOError):
+                os.read(self._wake, 64)
+        return False
+
+
+def take(lock: int) -> bool:
+    """Take a lock alone, without waiting; False when somebody else holds it."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def workers_in(data: Path) -> list[int]:
+    """Find every process of the server on `data`: each works inside that folder, and nothing else does."""
+    found: list[int] = []
+    with suppress(FileNotFoundError):
+        for entry in os.listdir("/proc"):  # noqa: PTH208
+            with suppress(OSError):
+                if entry.isdecimal() and os.readlink(f"/proc/{entry}/cwd") == str(data):  # noqa: PTH115
+                    found.append(int(entry))
+    return found
+
+
+def send(pids: list[int], how: int) -> None:
+    for pid in pids:
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(pid, how)
+
+
+def main(home: str, uid: str, gid: str, idle_s: str, keeper_lock: str, *command: str) -> None:
+    """Leave the program that called and keep the server. That program's child ends here, at once."""
+    if os.fork():
+        os._exit(0)
+    os.umask(0o077)
+    os.chdir(home)
+    os.set_inheritable(int(keeper_lock), False)
+    log = os.open(Path(home) / "log" / "postgres.log", OPEN | os.O_APPEND, 0o600)
+    os.dup2(log, 1)
+    os.dup2(log, 2)
+    keeper = Keeper(
+        Path(home), uid=int(uid), gid=int(gid), idle_s=float(idle_s), keeper_lock=int(keeper_lock), command=[*command]
+    )
+    try:
+        keeper.run()
+    finally:
+        with suppress(OSError):
+            cleanup_socket_folder(Path(home))
+
+
+def cleanup_socket_folder(home: Path) -> None:
+    """A socket folder that lives elsewhere, because the path was too long, goes with the server."""
+    elsewhere = home / "run"
+    if elsewhere.is_symlink():
+        elsewhere.readlink().rmdir()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

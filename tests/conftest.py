@@ -1,0 +1,55 @@
+"""A database of its own for each test: a copy of a migrated template on a real PostgreSQL."""
+
+import os
+import uuid
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg.conninfo import make_conninfo
+
+from wafleet.engine.clock import ManualClock
+from wafleet.engine.db import Db
+
+MIGRATIONS = Path(__file__).parents[1] / "src/wafleet/engine/migrations"
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[str]:
+    """A PostgreSQL to make databases on."""
+    yield os.environ["WAFLEET_TEST_DATABASE_URL"]
+
+
+@pytest.fixture(scope="session")
+def template(server: str) -> Iterator[str]:
+    """A database with every migration applied once."""
+    name = f"wafleet_template_{uuid.uuid4().hex[:8]}"
+    with psycopg.connect(server, autocommit=True) as admin:
+        admin.execute(f"create database {name}".encode())
+        with psycopg.connect(make_conninfo(server, dbname=name)) as conn:
+            for file in sorted(MIGRATIONS.glob("*.sql")):
+                conn.execute(file.read_bytes())
+        yield name
+        admin.execute(f"drop database {name} with (force)".encode())
+
+
+@pytest.fixture
+def dsn(server: str, template: str) -> Iterator[str]:
+    """The address of a migrated database that is this test's own."""
+    name = f"wafleet_test_{uuid.uuid4().hex[:8]}"
+    with psycopg.connect(server, autocommit=True) as admin:
+        admin.execute(f"create database {name} template {template} strategy file_copy".encode())
+        yield make_conninfo(server, dbname=name)
+        admin.execute(f"drop database {name} with (force)".encode())
+
+
+@pytest.fixture
+async def db(dsn: str) -> AsyncIterator[Db]:
+    async with Db.open(dsn, connections=6) as db:
+        yield db
+
+
+@pytest.fixture
+def clock() -> ManualClock:
+    return ManualClock()
