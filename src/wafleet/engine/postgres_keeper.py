@@ -23,13 +23,14 @@ from pathlib import Path
 from types import FrameType
 from typing import Final
 
-TICK_S: Final = 0.25  # how late the keeper may notice that a program left, or that a server it did not start died
+TICK_S: Final = 0.1  # how late the keeper may notice that a program left, or that a server it did not start died
 ORPHANS_QUIT_S: Final = 1.0  # backends of a killed server leave by themselves unless they are deep in a computation
 ORPHANS_KILL_S: Final = 2.0
 FAST_STOP_S: Final = 60.0  # a fast shutdown writes a checkpoint; on a slow disk that takes a while
 LIVED_S: Final = 10.0  # a server that ran this long did not fail at its start
 LONGEST_PAUSE_S: Final = 5.0
 LOG_BYTES: Final = 10 * 1024 * 1024
+PROC: Final = Path("/proc")
 LEFT: Final = "left"  # written by a program that leaves in peace: nobody is coming back, so do not wait
 OPEN: Final = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
 
@@ -53,7 +54,7 @@ class Keeper:
         self._listen_to_signals()
         while not (self._told_to_stop or self._folder_is_gone() or self._nobody_is_left()):
             self._see_to_the_server()
-            self._nap()
+            self._nap(TICK_S)
         self._stop()
 
     def _listen_to_signals(self) -> None:
@@ -61,15 +62,16 @@ class Keeper:
         os.set_blocking(self._woken, False)
         signal.set_wakeup_fd(self._woken, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda _signal, _frame: None)
-        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.signal(signal.SIGHUP, lambda _signal, _frame: None)  # ignoring it would be inherited by the server
         signal.signal(signal.SIGTERM, self._on_terminate)
         signal.signal(signal.SIGINT, self._on_terminate)
 
     def _on_terminate(self, _signal: int, _frame: FrameType | None) -> None:
         self._told_to_stop = True
 
-    def _nap(self) -> None:
-        select.select([self._wake], [], [], TICK_S)
+    def _nap(self, seconds: float) -> None:
+        """Sleep, but wake at once when the server dies or a signal asks to stop."""
+        select.select([self._wake], [], [], seconds)
         with suppress(BlockingIOError):
             os.read(self._wake, 64)
 
@@ -127,7 +129,7 @@ class Keeper:
                 os.setuid(self._uid)
             os.execv(self._command[0], self._command)  # noqa: S606
         except OSError as e:
-            print(f"FATAL:  cannot run {self._command[0]}: {e.strerror}", file=sys.stderr, flush=True)  # noqa: T201
+            os.write(2, f"FATAL:  cannot run {self._command[0]}: {e.strerror}\n".encode())
         finally:
             os._exit(127)
 
@@ -138,7 +140,7 @@ class Keeper:
         server started by hand on this folder would be recognised by its working directory.
         """
         pid = self._pid_on_file()
-        if pid and Path("/proc/self").exists() and pid not in workers_in(self._data):
+        if pid and PROC.exists() and not works_in(pid, self._data):
             (self._data / "postmaster.pid").unlink(missing_ok=True)
 
     def _pid_on_file(self) -> int:
@@ -156,11 +158,11 @@ class Keeper:
         if self._child:
             return self._child
         pid = self._pid_on_file()
-        return pid if pid and pid in workers_in(self._data) else 0
+        return pid if pid and works_in(pid, self._data) else 0
 
     def _clear_orphans(self) -> None:
         """A killed server's backends must be gone before the next may start on the same data."""
-        if self._server_pid() or not Path("/proc/self").exists():
+        if self._server_pid():
             self._dead_since = 0.0
             return
         now = time.monotonic()
@@ -178,27 +180,35 @@ class Keeper:
 
     def _stop(self) -> None:
         """Stop the server with a checkpoint; by force only when it does not end, or when its data was deleted."""
-        patience = FAST_STOP_S if self._data.exists() else 1.0
-        for how, seconds in ((signal.SIGINT, patience), (signal.SIGQUIT, 5.0)):
+        gone = self._folder_is_gone()
+        for how, seconds in ((signal.SIGQUIT, 2.0),) if gone else ((signal.SIGINT, FAST_STOP_S), (signal.SIGQUIT, 5.0)):
             pid = self._server_pid()
-            if pid:
-                send([pid], how)
-            if self._gone_within(seconds):
+            send([pid] if pid else [], how)
+            if self._all_gone_within(seconds):
                 return
         send([*workers_in(self._data), *([self._child] if self._child else [])], signal.SIGKILL)
-        self._gone_within(5.0)
+        self._all_gone_within(5.0)
 
-    def _gone_within(self, seconds: float) -> bool:
+    def _all_gone_within(self, seconds: float) -> bool:
         deadline = time.monotonic() + seconds
-        lock = os.open(self._home / "server.lock", OPEN, 0o600) if self._home.exists() else -1
-        while time.monotonic() < deadline:
-            self._reap()
-            if not self._child and (lock < 0 or take(lock)):
-                return True
-            select.select([self._wake], [], [], 0.02)
-            with suppress(BlockingIOError):
-                os.read(self._wake, 64)
-        return False
+        while not self._all_gone():
+            if time.monotonic() > deadline:
+                return False
+            self._clear_orphans()
+            self._nap(0.02)
+        return True
+
+    def _all_gone(self) -> bool:
+        self._reap()
+        if self._child:
+            return False
+        if self._folder_is_gone():
+            return not workers_in(self._data)
+        lock = os.open(self._home / "server.lock", OPEN, 0o600)
+        try:
+            return take(lock)
+        finally:
+            os.close(lock)
 
 
 def take(lock: int) -> bool:
@@ -210,15 +220,17 @@ def take(lock: int) -> bool:
     return True
 
 
+def works_in(pid: int, data: Path) -> bool:
+    """Say whether a process belongs to the server on `data`: all of them work inside that folder, and nothing else."""
+    with suppress(OSError):
+        return os.readlink(PROC / str(pid) / "cwd") in (str(data), f"{data} (deleted)")  # noqa: PTH115
+    return False
+
+
 def workers_in(data: Path) -> list[int]:
-    """Find every process of the server on `data`: each works inside that folder, and nothing else does."""
-    found: list[int] = []
-    with suppress(FileNotFoundError):
-        for entry in os.listdir("/proc"):  # noqa: PTH208
-            with suppress(OSError):
-                if entry.isdecimal() and os.readlink(f"/proc/{entry}/cwd") == str(data):  # noqa: PTH115
-                    found.append(int(entry))
-    return found
+    """Find every process of the server on `data`, orphans included; none where the system has no /proc."""
+    pids = [int(entry.name) for entry in PROC.iterdir() if entry.name.isdecimal()] if PROC.exists() else []
+    return [pid for pid in pids if works_in(pid, data)]
 
 
 def send(pids: list[int], how: int) -> None:
@@ -227,31 +239,21 @@ def send(pids: list[int], how: int) -> None:
             os.kill(pid, how)
 
 
-def main(home: str, uid: str, gid: str, idle_s: str, keeper_lock: str, *command: str) -> None:
+def main(home: str, socket_folder: str, uid: str, gid: str, idle_s: str, keeper_lock: str, *command: str) -> None:
     """Leave the program that called and keep the server. That program's child ends here, at once."""
     if os.fork():
         os._exit(0)
     os.umask(0o077)
-    os.chdir(home)
     os.set_inheritable(int(keeper_lock), False)
     log = os.open(Path(home) / "log" / "postgres.log", OPEN | os.O_APPEND, 0o600)
     os.dup2(log, 1)
     os.dup2(log, 2)
-    keeper = Keeper(
+    Keeper(
         Path(home), uid=int(uid), gid=int(gid), idle_s=float(idle_s), keeper_lock=int(keeper_lock), command=[*command]
-    )
-    try:
-        keeper.run()
-    finally:
+    ).run()
+    if Path(socket_folder).parent != Path(home):
         with suppress(OSError):
-            cleanup_socket_folder(Path(home))
-
-
-def cleanup_socket_folder(home: Path) -> None:
-    """A socket folder that lives elsewhere, because the path was too long, goes with the server."""
-    elsewhere = home / "run"
-    if elsewhere.is_symlink():
-        elsewhere.readlink().rmdir()
+            Path(socket_folder).rmdir()  # it is in /tmp because the home's path is too long for a socket
 
 
 if __name__ == "__main__":
