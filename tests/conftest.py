@@ -16,9 +16,9 @@ MIGRATIONS = Path(__file__).parents[1] / "src/wafleet/engine/migrations"
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[str]:
+def server() -> str:
     """A PostgreSQL to make databases on."""
-    yield os.environ["WAFLEET_TEST_DATABASE_URL"]
+    return os.environ["WAFLEET_TEST_DATABASE_URL"]
 
 
 @pytest.fixture(scope="session")

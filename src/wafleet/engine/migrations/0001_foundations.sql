@@ -190,6 +190,7 @@ create table accounts (
     deadline_at       timestamptz,                   -- when a state that must not last is left
     retry_at          timestamptz,                   -- when connecting is tried again
     failures          int not null default 0,        -- connects that failed since it was last online
+    pairing           jsonb,                         -- while it is linked: what the person must do now (qr, code, expires_at)
     credentials       bytea,                         -- encrypted
     credentials_hint  text not null default '',      -- the last 4 characters
     created_at        timestamptz not null default now(),
