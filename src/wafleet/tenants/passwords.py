@@ -40,7 +40,6 @@ WORN_OUT: Final = frozenset(
         "whatsapp",
     }
 )
-)
 
 
 def check_password(password: str, *, email: str = "", field: str = "password") -> None:
