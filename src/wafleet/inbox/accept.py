@@ -4,9 +4,11 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
-from wafleet.domain.ids import AccountId, MessageId, TenantId, new_id
+from wafleet.domain.events import Kind
+from wafleet.domain.ids import AccountId, ConversationId, MessageId, TenantId, new_id
 from wafleet.domain.inbound import Inbound
 from wafleet.domain.message import words
+from wafleet.engine import bus
 from wafleet.engine.batch import Batch
 from wafleet.engine.db import Db
 from wafleet.inbox import store
@@ -62,7 +64,7 @@ class Inbox:
             fresh = [pair for pair in zip(arrivals, conversations, strict=True) if pair[0].id in new]
             if fresh:
                 await store.touch(tx, fresh)
-                await store.tell(tx, fresh)
+                await bus.append(tx, [_event(*pair) for pair in fresh])
             await store.count(
                 tx, [(one.tenant, one.account, "received" if one.id in new else "repeated") for one in arrivals]
             )
@@ -83,4 +85,13 @@ def arrival(tenant: TenantId, account: AccountId, inbound: Inbound) -> Arrival:
         content=json_of(inbound.content),
         words=clean(words(inbound.content))[:SEARCHED],
         at=inbound.at,
+    )
+
+
+def _event(one: Arrival, conversation: ConversationId) -> bus.Event:
+    return bus.Event(
+        kind=Kind.MESSAGE_RECEIVED,
+        tenant=one.tenant,
+        account=one.account,
+        data={"message": str(one.id), "conversation": str(conversation)},
     )

@@ -11,7 +11,6 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from wafleet.domain.events import Kind
 from wafleet.domain.ids import AccountId, ConversationId, MessageId, TenantId, new_id
 from wafleet.engine.db import Tx
 
@@ -135,25 +134,6 @@ async def touch(tx: Tx, fresh: Sequence[tuple[Arrival, ConversationId]]) -> None
         words=[one.words[:PREVIEW] for one in last.values()],
         names=[names.get(conversation, "") for conversation in last],
         times=[times[conversation] for conversation in last],
-    )
-
-
-async def tell(tx: Tx, fresh: Sequence[tuple[Arrival, ConversationId]]) -> None:
-    """Write an event for each new message, in order."""
-    await tx.run(
-        """
-        insert into events (tenant_id, account_id, kind, data)
-        select tenant_id, account_id, %(kind)s,
-               jsonb_build_object('message', message_id, 'conversation', conversation_id)
-          from unnest(%(tenants)b::uuid[], %(accounts)b::uuid[], %(messages)b::uuid[], %(conversations)b::uuid[])
-               with ordinality as e (tenant_id, account_id, message_id, conversation_id, nr)
-         order by nr
-        """,
-        kind=Kind.MESSAGE_RECEIVED,
-        tenants=[one.tenant for one, _ in fresh],
-        accounts=[one.account for one, _ in fresh],
-        messages=[one.id for one, _ in fresh],
-        conversations=[conversation for _, conversation in fresh],
     )
 
 
