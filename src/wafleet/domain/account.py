@@ -74,7 +74,7 @@ REASONS: Final[Mapping[str, Reason]] = {
     "link_cancelled": Reason("Linking was cancelled.", "Start linking again when the phone is at hand.", False),
     "link_refused": Reason("WhatsApp refused to link this phone.", "Wait an hour, then link again.", False),
     "starting": Reason("The session is being restored.", "Wait: this takes a few seconds."),
-    "handover": Reason("Another node takes this account over.", "Wait: this takes a few seconds."),
+    "handover": Reason("The node that held it was stopped.", "Wait: another node, or the next start, takes it over."),
     "connect_timeout": Reason("WhatsApp did not answer in time.", "Wait: it is tried again, later each time."),
     "network": Reason("The connection to WhatsApp broke.", "Wait: it is tried again, later each time."),
     "silent": Reason("Keep-alives are not answered.", "Wait: the session is being restarted."),

@@ -5,6 +5,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Generic, TypeVar
 
+import psycopg
 import structlog
 
 from wafleet.engine.db import DatabaseAway
@@ -69,6 +70,8 @@ class Batch(Generic[In, Out]):
         while True:
             try:
                 answers = await self._write([item for item, _ in taken])
+            except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure):
+                continue  # another node wrote the same rows in another order: nothing of ours counts, so again
             except DatabaseAway as error:
                 if not self._patient:
                     return _fail(taken, error)

@@ -219,6 +219,8 @@ create table activity (                -- one row per account, written by batche
     last_inbound_at  timestamptz,
     last_sent_at     timestamptz,
     last_receipt_at  timestamptz,
+    lane_why         text not null default '',            -- why its lane waits, and until when
+    lane_until       timestamptz,
     online_since     timestamptz,
     online_s         double precision not null default 0  -- seconds online before online_since
 ) with (fillfactor = 50);
@@ -253,11 +255,11 @@ create table conversations (
 ) with (fillfactor = 70);
 create index conversations_latest on conversations (tenant_id, last_message_at desc, id);
 
-create table messages (
+create table messages (                    -- its conversation vouches for its tenant and account
     id               uuid primary key,
     seq              bigint not null generated always as identity,
-    tenant_id        uuid not null references tenants on delete cascade,
-    account_id       uuid not null references accounts,
+    tenant_id        uuid not null,
+    account_id       uuid not null,
     conversation_id  uuid not null references conversations on delete cascade,
     direction        text not null check (direction in ('in', 'out')),
     content          jsonb not null,
@@ -275,16 +277,17 @@ create index messages_search on messages using gin (search);
 create table outbox (                      -- the way of each outgoing message; `messages` holds what it says
     message_id       uuid primary key references messages on delete cascade,
     seq              bigint not null,
-    tenant_id        uuid not null references tenants on delete cascade,
-    account_id       uuid not null references accounts,
-    conversation_id  uuid not null references conversations on delete cascade,
+    tenant_id        uuid not null,
+    account_id       uuid not null,
+    conversation_id  uuid not null,
     priority         smallint not null default 0,
     state            text not null default 'queued' check (state in ('queued', 'sending', 'sent', 'delivered', 'read',
                                                         'failed', 'unknown', 'cancelled')),
     due_at           timestamptz not null default now(),  -- when the sender wants it to go
     retry_at         timestamptz,          -- not before this: throttled, or tried in vain
     epoch            bigint not null default 0,           -- of the lease that put it on the wire
-    attempts         smallint not null default 0,
+    claims           int not null default 0,              -- times it was put on the wire: with the epoch, the fence
+    attempts         smallint not null default 0,         -- tries that count against the limit
     provider_id      text,
     reason           text not null default '',
     detail           text not null default '',
@@ -300,6 +303,7 @@ create index outbox_order on outbox (conversation_id, priority, due_at, seq) whe
 create index outbox_sending on outbox (account_id) where state = 'sending';
 create unique index outbox_one_on_the_wire on outbox (conversation_id) where state = 'sending';
 create unique index outbox_by_provider on outbox (account_id, provider_id) where provider_id is not null;
+create index outbox_unreceipted on outbox (account_id, sent_at) where state = 'sent';
 create index outbox_unknown on outbox (account_id) where state = 'unknown';
 create trigger outbox_moves before update of state on outbox for each row
     when (old.state is distinct from new.state) execute function guard_move('outbox');

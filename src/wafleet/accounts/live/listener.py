@@ -1,0 +1,52 @@
+"""The ears of one session: what the network says, handed to the slices above."""
+
+import asyncio
+from datetime import datetime
+from typing import Protocol
+
+from wafleet.accounts.live.live import Live, Traffic
+from wafleet.domain.inbound import Inbound, Receipt
+
+
+class Host(Protocol):
+    """Who looks after a session's life."""
+
+    def ended(self, live: Live, reason: str, detail: str, until: datetime | None) -> None: ...
+
+    def renewed(self, live: Live, secret: bytes) -> None: ...
+
+    def now(self) -> float: ...
+
+
+class Ears:
+    """Hears one session. A customer's message is acknowledged to the network only once it is stored."""
+
+    def __init__(self, live: Live, traffic: Traffic, host: Host) -> None:
+        self._live, self._traffic, self._host = live, traffic, host
+
+    def received(self, inbound: Inbound) -> None:
+        live = self._live
+        live.signs.inbound = self._host.now()
+        if inbound.identity == live.number.phone:  # a canary came home
+            live.signs.canary, live.signs.canary_seen = None, live.signs.inbound
+            live.session.acknowledge([inbound.provider_id])
+            return
+        stored = self._traffic.received(live, inbound)
+        stored.add_done_callback(lambda answer: self._acknowledge(answer, inbound.provider_id))
+
+    def receipt(self, receipt: Receipt) -> None:
+        live = self._live
+        live.signs.receipted(self._host.now())
+        if receipt.message is None or receipt.message != live.canary:
+            self._traffic.receipt(live, receipt)
+
+    def credentials(self, secret: bytes) -> None:
+        self._host.renewed(self._live, secret)
+
+    def closed(self, reason: str, detail: str = "", until: datetime | None = None) -> None:
+        self._host.ended(self._live, reason, detail, until)
+
+    def _acknowledge(self, answer: "asyncio.Future[bool]", provider_id: str) -> None:
+        if answer.cancelled() or answer.exception() is not None or self._live.closed:
+            return  # the network delivers it again
+        self._live.session.acknowledge([provider_id])

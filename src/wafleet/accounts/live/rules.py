@@ -1,0 +1,96 @@
+"""Pure rules of the live side: where a reason leads, when to try again, and whether an account is alive."""
+
+import random
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from wafleet.accounts.live.store import Row
+from wafleet.domain.account import Desired, State, explain
+
+_LEADS_TO: Final = {
+    "logged_out": State.LOGGED_OUT,
+    "credentials": State.LOGGED_OUT,
+    "credentials_lost": State.LOGGED_OUT,
+    "banned": State.BLOCKED,
+    "banned_for_good": State.BLOCKED,
+}
+_LEAST_WAIT: Final = {"replaced": timedelta(seconds=20), "outdated": timedelta(seconds=30)}
+
+
+def leads_to(reason: str) -> State:
+    """Return the state an account is in after its session ended for this reason."""
+    return _LEADS_TO.get(reason, State.OFFLINE)
+
+
+def retry_in(
+    reason: str, *, failures: int, until: datetime | None, now: datetime, first: timedelta, most: timedelta
+) -> timedelta | None:
+    """Return how long to wait before connecting again; None: not by itself.
+
+    Full jitter over an exponentially growing wait, so that a fleet does not come back in step.
+    """
+    if not explain(reason).retried:
+        return None
+    if until is not None:
+        return max(until - now, timedelta()) + timedelta(seconds=random.uniform(0, 2))  # noqa: S311
+    ceiling = min(most, first * 2 ** min(failures, 20))
+    wait = timedelta(seconds=random.uniform(0, ceiling.total_seconds()))  # noqa: S311
+    return max(wait, _LEAST_WAIT.get(reason, timedelta()))
+
+
+def should_open(row: Row, now: datetime) -> bool:
+    """Tell whether this account's session ought to be opened now."""
+    if row.deleted or row.desired is not Desired.RUNNING or row.credentials is None:
+        return False
+    if row.state in {State.NEW, State.LINKING, State.LOGGED_OUT, State.DISABLED}:
+        return False
+    if row.state in {State.BLOCKED, State.OFFLINE} and not explain(row.reason).retried and row.retry_at is None:
+        return row.reason in {"link_expired", "link_cancelled", "stopped"}
+    return row.retry_at is None or row.retry_at <= now
+
+
+@dataclass(slots=True)
+class Signs:
+    """What was seen of one live session, in monotonic seconds. Kept by its node; judged by `suspicion`."""
+
+    opened: float
+    inbound: float
+    receipt: float
+    unreceipted: float | None = None  # when the oldest message was sent that no receipt has followed
+    canary: float | None = None  # when the canary under way was sent
+    canary_seen: float = 0.0  # when one last came back
+
+    def sent(self, at: float) -> None:
+        if self.unreceipted is None:
+            self.unreceipted = at
+
+    def receipted(self, at: float) -> None:
+        self.receipt, self.unreceipted = at, None
+
+
+def suspicion(signs: Signs, *, now: float, canary_after: float, receipt_lag: float) -> str:
+    """Say why a canary should be sent: "mute", "deaf", or "" when there is proof enough of life.
+
+    now, canary_after, receipt_lag  seconds; canary_after 0 switches canaries off
+
+    Receipts that stay away point to a mute session, long silence to a deaf one; either may be chance, so the
+    suspicion is tested by a canary: a message to the account's own number, which must come back.
+    """
+    if canary_after <= 0:
+        return ""
+    if signs.unreceipted is not None and now - signs.unreceipted > receipt_lag:
+        return "mute"
+    if now - max(signs.opened, signs.inbound, signs.receipt, signs.canary_seen) > canary_after:
+        return "deaf"
+    return ""
+
+
+def canary_verdict(signs: Signs, *, now: float, limit: float) -> str:
+    """Say what a canary that did not come back within `limit` seconds proves: "deaf", "mute", or "" while it may.
+
+    When other things arrived since it was sent, the ears work: the account is mute.
+    """
+    if signs.canary is None or now - signs.canary <= limit:
+        return ""
+    return "mute" if max(signs.inbound, signs.receipt) > signs.canary else "deaf"

@@ -1,0 +1,259 @@
+"""SQL of the live side: who owns which account, and state writes that only the owner can make."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from psycopg.types.json import Jsonb
+
+from wafleet.domain.account import DEADLINES, Desired, State
+from wafleet.domain.ids import AccountId, TenantId
+from wafleet.engine.db import Tx
+
+
+@dataclass(slots=True)
+class Row:
+    """What a node must know of an account to run it."""
+
+    id: AccountId
+    tenant_id: TenantId
+    phone: str
+    transport: str
+    priority: int
+    settings: dict[str, object]
+    desired: Desired
+    state: State
+    reason: str
+    retry_at: datetime | None
+    failures: int
+    credentials: bytes | None
+    created_at: datetime
+    deleted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One observed change of an account's state, made by the holder of its lease."""
+
+    account: AccountId
+    epoch: int
+    to: State
+    reason: str = ""
+    detail: str = ""
+    retry_in: timedelta | None = None
+    failures: int = 0
+
+
+def lease_name(account: AccountId) -> str:
+    """Return the name under which `account` is leased."""
+    return f"account:{account}"
+
+
+async def unowned(tx: Tx, *, node: str, most: int) -> list[AccountId]:
+    """Return accounts that somebody should run and nobody does, the most important first.
+
+    node  whose leases count as free as well: a node that starts again names itself, to take back what it held
+    """
+    rows = await tx.tuples(
+        """
+        select a.id from accounts a left join leases l on l.name = 'account:' || a.id
+         where a.deleted_at is null
+           and ((a.desired = 'running' and a.credentials is not null
+                 and a.state not in ('new', 'logged_out', 'disabled')) or a.state = 'linking')
+           and (l.name is null or l.holder is null or l.expires_at < now() or l.holder = %(node)s)
+         order by a.priority desc, a.id limit %(most)s
+        """,
+        node=node,
+        most=most,
+    )
+    return [row[0] for row in rows]
+
+
+async def count_runnable(tx: Tx) -> int:
+    """Return how many accounts the fleet's nodes share."""
+    return await tx.value(
+        """
+        select count(*) from accounts
+         where deleted_at is null
+           and ((desired = 'running' and credentials is not null and state not in ('new', 'logged_out', 'disabled'))
+                or state = 'linking')
+        """
+    )
+
+
+async def load(tx: Tx, *, accounts: Sequence[AccountId]) -> list[Row]:
+    """Return the rows of `accounts`, deleted ones included."""
+    return await tx.all(
+        Row,
+        """
+        select id, tenant_id, phone, transport, priority, settings, desired, state, reason, retry_at, failures,
+               credentials, created_at, deleted_at is not null as deleted
+          from accounts where id = any(%(accounts)s)
+        """,
+        accounts=list(accounts),
+    )
+
+
+async def changed_since(tx: Tx, *, since: datetime) -> tuple[datetime, list[AccountId]]:
+    """Return the database's time and the accounts that anybody changed since `since`."""
+    now: datetime = await tx.value("select now()")
+    rows = await tx.tuples("select id from accounts where updated_at > %(since)s", since=since)
+    return now, [row[0] for row in rows]
+
+
+async def move(tx: Tx, moves: Sequence[Move]) -> frozenset[AccountId]:
+    """Write state changes and their events; at most one per account. Returns the accounts whose move landed.
+
+    A move does not land when the lease has changed hands or when `MOVES` does not allow it.
+    """
+    rows = await tx.tuples(
+        """
+        with m as (
+            select * from unnest(%(ids)s::uuid[], %(epochs)s::bigint[], %(states)s::text[], %(reasons)s::text[],
+                                 %(details)s::text[], %(retries)s::float8[], %(failures)s::int[], %(limits)s::float8[])
+                       as m (id, epoch, state, reason, detail, retry_s, failures, limit_s)
+        ), b as (
+            select a.id, a.tenant_id, a.state, a.reason
+              from accounts a join m using (id) join leases l on l.name = 'account:' || m.id and l.epoch = m.epoch
+             where a.deleted_at is null
+               and (a.state = m.state or exists (select 1 from moves v where v.machine = 'account'
+                                                    and v.before = a.state and v.after = m.state))
+             order by a.id for no key update of a
+        ), moved as (
+            update accounts a
+               set state = m.state, reason = m.reason, detail = m.detail, failures = m.failures,
+                   state_since = case when b.state = m.state then a.state_since else now() end,
+                   retry_at = now() + m.retry_s * interval '1 s',
+                   deadline_at = now() + m.limit_s * interval '1 s',
+                   pairing = case when m.state = 'linking' then a.pairing end,
+                   updated_at = now()
+              from m join b using (id)
+             where a.id = m.id
+            returning a.id
+        ), told as (
+            insert into events (tenant_id, account_id, kind, data)
+            select b.tenant_id, b.id, 'account.state',
+                   jsonb_build_object('from', b.state, 'to', m.state, 'reason', m.reason, 'detail', m.detail)
+              from m join b using (id) where (b.state, b.reason) is distinct from (m.state, m.reason)
+        ), clocked as (
+            insert into activity as t (account_id, tenant_id, online_since)
+            select b.id, b.tenant_id, case when m.state in ('online', 'degraded') then now() end
+              from m join b using (id)
+             where (b.state in ('online', 'degraded')) <> (m.state in ('online', 'degraded'))
+             order by b.id
+            on conflict (account_id) do update
+               set online_since = excluded.online_since,
+                   online_s = t.online_s + case when excluded.online_since is null
+                                                then coalesce(extract(epoch from now() - t.online_since), 0) else 0 end
+        )
+        select id from moved
+        """,
+        ids=[one.account for one in moves],
+        epochs=[one.epoch for one in moves],
+        states=[one.to.value for one in moves],
+        reasons=[one.reason for one in moves],
+        details=[one.detail[:500] for one in moves],
+        retries=[one.retry_in.total_seconds() if one.retry_in is not None else None for one in moves],
+        failures=[one.failures for one in moves],
+        limits=[DEADLINES[one.to][0].total_seconds() if one.to in DEADLINES else None for one in moves],
+    )
+    return frozenset(row[0] for row in rows)
+
+
+async def expire(tx: Tx) -> list[AccountId]:
+    """Move every account that stayed too long in a state that must not last. Returns which."""
+    moved: list[AccountId] = []
+    for state, (_, to, reason) in DEADLINES.items():
+        rows = await tx.tuples(
+            """
+            with late as (
+                select id from accounts where deadline_at < now() and state = %(state)s
+                 order by id for no key update skip locked
+            ), moved as (
+                update accounts a
+                   set state = case when %(to)s = 'new' and credentials is not null then 'offline' else %(to)s end,
+                       reason = %(reason)s, detail = '', state_since = now(), deadline_at = null, pairing = null,
+                       updated_at = now()
+                  from late where a.id = late.id
+                returning a.id, a.tenant_id, a.state
+            ), told as (
+                insert into events (tenant_id, account_id, kind, data)
+                select tenant_id, id, 'account.state',
+                       jsonb_build_object('from', %(state)s::text, 'to', state, 'reason', %(reason)s::text)
+                  from moved
+            )
+            select id from moved
+            """,
+            state=state.value,
+            to=to.value,
+            reason=reason,
+        )
+        moved += [row[0] for row in rows]
+    return moved
+
+
+async def save_credentials(
+    tx: Tx, *, account: AccountId, epoch: int, credentials: bytes, reason: str, linked: bool
+) -> bool:
+    """Store encrypted credentials and keep a copy of those they replace.
+
+    False: the lease has changed hands, nothing was written. linked: a phone confirmed them just now.
+    """
+    sql = """
+        with a as (
+            select a.id, a.tenant_id, a.phone, a.credentials
+              from accounts a join leases l on l.name = 'account:' || a.id and l.epoch = %(epoch)s
+             where a.id = %(account)s for no key update of a
+        ), kept as (
+            insert into retired_credentials (tenant_id, account_id, credentials, reason)
+            select tenant_id, id, credentials, %(reason)s from a where credentials is not null and %(linked)s
+        ), told as (
+            insert into events (tenant_id, account_id, kind, data)
+            select tenant_id, id, 'account.linked', jsonb_build_object('phone', phone) from a where %(linked)s
+        )
+        update accounts set credentials = %(credentials)s, updated_at = now() from a where accounts.id = a.id
+    """
+    return await tx.run(sql, account=account, epoch=epoch, credentials=credentials, reason=reason, linked=linked) == 1
+
+
+async def show_pairing(tx: Tx, *, account: AccountId, epoch: int, pairing: dict[str, object]) -> bool:
+    """Store what a person must do now to link the phone, for every face that shows it."""
+    sql = """
+        update accounts set pairing = %(pairing)s
+         where id = %(account)s and state = 'linking'
+           and %(epoch)s = (select epoch from leases where name = 'account:' || %(account)s::text)
+    """
+    return await tx.run(sql, account=account, epoch=epoch, pairing=Jsonb(pairing)) == 1
+
+
+@dataclass(frozen=True, slots=True)
+class Sign:
+    """When an account last moved, as its node saw it."""
+
+    account: AccountId
+    tenant: TenantId
+    inbound_at: datetime | None
+    sent_at: datetime | None
+    receipt_at: datetime | None
+
+
+async def note_activity(tx: Tx, signs: Sequence[Sign]) -> None:
+    """Store last activities; older news than what is stored changes nothing."""
+    await tx.run(
+        """
+        insert into activity as t (account_id, tenant_id, last_inbound_at, last_sent_at, last_receipt_at)
+        select * from unnest(%(accounts)s::uuid[], %(tenants)s::uuid[], %(inbound)s::timestamptz[],
+                             %(sent)s::timestamptz[], %(receipts)s::timestamptz[]) as s (id, tenant, i, o, r)
+         where exists (select 1 from accounts a where a.id = s.id)
+         order by id
+        on conflict (account_id) do update
+           set last_inbound_at = greatest(t.last_inbound_at, excluded.last_inbound_at),
+               last_sent_at = greatest(t.last_sent_at, excluded.last_sent_at),
+               last_receipt_at = greatest(t.last_receipt_at, excluded.last_receipt_at)
+        """,
+        accounts=[one.account for one in signs],
+        tenants=[one.tenant for one in signs],
+        inbound=[one.inbound_at for one in signs],
+        sent=[one.sent_at for one in signs],
+        receipts=[one.receipt_at for one in signs],
+    )

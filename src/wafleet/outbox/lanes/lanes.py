@@ -1,0 +1,271 @@
+"""Every lane of this node, run by one task: it claims for all accounts that have work in one statement.
+
+    wake ─> due ─> claim (fenced, ordered, as many as the pace allows) ─> send ─> settle ─> due again
+                                                                           └─ no answer ─> doubts ─> ask ─> settle
+
+An account without work costs nothing: no task, no timer, no query.
+"""
+
+import asyncio
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Final
+
+import msgspec
+import structlog
+
+from wafleet.accounts import Live, Pace, read_settings
+from wafleet.config import OutboxSettings
+from wafleet.domain.ids import AccountId
+from wafleet.domain.inbound import Receipt
+from wafleet.engine.clock import Clock
+from wafleet.engine.db import DatabaseAway, Db
+from wafleet.engine.leases import Node
+from wafleet.outbox.lanes import pacing, store, verdicts
+from wafleet.outbox.lanes.doubts import Doubts
+from wafleet.outbox.lanes.lane import Lane
+from wafleet.outbox.lanes.reconcile import Reconcile
+from wafleet.outbox.lanes.settling import Settling
+from wafleet.outbox.model import Claim, Outcome
+from wafleet.transports.base import (
+    MaybeSent,
+    NotSent,
+    OpenError,
+    Outgoing,
+    RefusedAccount,
+    SendError,
+    Throttled,
+)
+
+log = structlog.get_logger(__name__)
+BREATH_S: Final = 0.004  # between two claims while many sends are under way: fewer, larger statements
+BUSY: Final = 32
+PAUSE_S: Final = 0.25  # after the database was away
+TROUBLES: Final = frozenset({"throttled", "reach_out_lock"})  # reasons that say something of the account
+
+
+class Lanes:
+    """The senders of every account whose session is on this node."""
+
+    def __init__(
+        self, *, db: Db, clock: Clock, node: Node, settling: Settling, reconcile: Reconcile, settings: OutboxSettings
+    ) -> None:
+        self._db, self._clock, self._node, self._settling, self._settings = db, clock, node, settling, settings
+        self._reconcile = reconcile
+        self._doubts = Doubts(clock=clock, settle=self._settle)
+        self._lanes: dict[AccountId, Lane] = {}
+        self._due: set[AccountId] = set()
+        self._woken = asyncio.Event()
+        self._notes: dict[AccountId, tuple[Lane, str, datetime | None]] = {}
+        self._timers: dict[AccountId, asyncio.TimerHandle] = {}
+        self._under_way = 0
+
+    async def opened(self, live: Live) -> None:
+        """Settle what earlier sessions left, then begin to send. Raises OpenError when the network cannot be asked."""
+        if (before := self._lanes.get(live.account)) is not None and before.sends:
+            await asyncio.wait(before.sends.values())
+        lane = self._lanes[live.account] = await self._new_lane(live)
+        try:
+            await self._reconcile.session(live)
+        except SendError as error:
+            raise OpenError("network", f"it could not say what became of earlier messages: {error.detail}") from error
+        lane.ready = True
+        self.wake([live.account])
+
+    def closed(self, live: Live) -> None:
+        """Stop claiming for a session that ended. What is on the wire fails by itself, and is settled or adopted."""
+        lane = self._lanes.get(live.account)
+        if lane is not None and lane.live is live:
+            lane.ready = False
+            if lane.resolving is not None:
+                lane.resolving.cancel()
+            self._settle_timer(live.account)
+
+    def receipt(self, live: Live, receipt: Receipt) -> None:
+        """Take one receipt of the network."""
+        self._settling.batch.put((live.account, receipt))
+
+    def wake(self, accounts: Iterable[AccountId] | None = None) -> None:
+        """Say that these accounts have new messages waiting; None: any may have."""
+        self._due.update(self._lanes if accounts is None else (one for one in accounts if one in self._lanes))
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Claim and send until cancelled."""
+        while True:
+            await self._woken.wait()
+            self._woken.clear()
+            try:
+                await self._turn()
+            except DatabaseAway:
+                await self._clock.sleep(PAUSE_S)
+                self._woken.set()
+            if self._under_way > BUSY:
+                await asyncio.sleep(BREATH_S)
+
+    async def look(self) -> None:
+        """Find accounts with messages that are due by time: scheduled, tried again, or woken by nobody."""
+        idle = [one for one, lane in self._lanes.items() if lane.ready and one not in self._due and not lane.sends]
+        if idle and self._node.sure_s > 0:
+            async with self._db.fleet_tx() as tx:
+                found = await store.due(tx, accounts=idle)
+            if found:
+                self.wake(found)
+
+    async def note(self) -> None:
+        """Store why lanes wait, where it changed."""
+        notes, self._notes = self._notes, {}
+        if notes:
+            async with self._db.fleet_tx() as tx:
+                await store.note_waiting(
+                    tx, [(one, lane.live.tenant, why, until) for one, (lane, why, until) in notes.items()]
+                )
+
+    async def drain(self, limit_s: float) -> None:
+        """Claim nothing more, and wait until what is on the wire is settled."""
+        for lane in self._lanes.values():
+            lane.ready = False
+        sends = [task for lane in self._lanes.values() for task in lane.sends.values()]
+        if sends:
+            await asyncio.wait(sends, timeout=limit_s)
+
+    async def _turn(self) -> None:
+        wanted = self._wanted()
+        if not wanted:
+            return
+        try:
+            async with self._db.fleet_tx() as tx:
+                claims = await store.claim(
+                    tx,
+                    node=self._node.name,
+                    accounts=[lane.live.account for lane, _ in wanted],
+                    epochs=[lane.live.lease.epoch for lane, _ in wanted],
+                    rooms=[room for _, room in wanted],
+                    cooling=self._cooling(wanted),
+                )
+        except DatabaseAway:
+            self._due.update(lane.live.account for lane, _ in wanted)
+            raise
+        self._start(claims, wanted)
+
+    def _wanted(self) -> list[tuple[Lane, int]]:
+        due, self._due = self._due, set()
+        now = self._clock.now()
+        wanted: list[tuple[Lane, int]] = []
+        for account in due:
+            lane = self._lanes[account]
+            allowed = lane.allowance(now)
+            if allowed.room > 0:
+                wanted.append((lane, min(allowed.room, self._settings.batch)))
+            elif allowed.until is not None:
+                self._wake_at(account, (allowed.until - now).total_seconds())
+            self._note(lane, allowed.why if allowed.room <= 0 else "", allowed.until)
+        return wanted
+
+    def _cooling(self, wanted: Sequence[tuple[Lane, int]]) -> list[str]:
+        now = self._clock.now()
+        cooling: list[str] = []
+        for lane, _ in wanted:
+            if lane.gauge.cooling:
+                cooling += [f"{lane.live.account} {one}" for one in pacing.cooling(lane.gauge, now)]
+                if lane.gauge.cooling:
+                    soonest = min(lane.gauge.cooling.values())
+                    self._wake_at(lane.live.account, (soonest - now).total_seconds())
+        return cooling
+
+    def _start(self, claims: Sequence[Claim], wanted: Sequence[tuple[Lane, int]]) -> None:
+        now = self._clock.now()
+        got: dict[AccountId, int] = {}
+        for claim in claims:
+            lane = self._lanes[claim.account]
+            got[claim.account] = got.get(claim.account, 0) + 1
+            pacing.spend(lane.pace, lane.gauge, recipient=claim.to, age=lane.age(now), now=now)
+            self._under_way += 1
+            lane.sends[claim.id] = asyncio.create_task(self._send(lane, claim))
+        full = [lane.live.account for lane, room in wanted if got.get(lane.live.account, 0) >= room]
+        if full:
+            self.wake(full)
+
+    async def _send(self, lane: Lane, claim: Claim) -> None:
+        try:
+            outcome = await self._attempt(lane, claim)
+            if outcome is not None:
+                await self._settle(lane, outcome)
+        finally:
+            self._under_way -= 1
+            lane.sends.pop(claim.id, None)
+
+    async def _attempt(self, lane: Lane, claim: Claim) -> Outcome | None:
+        try:
+            if not lane.live.usable:  # checked with no pause before the send: a lapsed lease sends nothing
+                raise NotSent("unsure")
+            provider_id = await lane.live.session.send(Outgoing(claim.id, claim.to, claim.content))
+        except MaybeSent as error:
+            return self._doubt(lane, claim, error)
+        except SendError as error:
+            self._slow_down(lane, error)
+            return verdicts.after_error(claim, error, max_attempts=self._settings.max_attempts)
+        except Exception as error:
+            log.exception("send_failed", account=str(claim.account), error=repr(error))
+            return self._doubt(lane, claim, MaybeSent("unexpected", repr(error)))
+        lane.live.signs.sent(self._clock.monotonic())
+        self._went_well(lane)
+        return verdicts.sent(claim, provider_id)
+
+    def _doubt(self, lane: Lane, claim: Claim, error: SendError) -> Outcome | None:
+        if not lane.live.capabilities.finds_messages:
+            return verdicts.unknown(claim, error.detail or error.reason)
+        if not lane.live.closed:
+            self._doubts.add(lane, claim)
+        return None  # a closed session's doubts are settled when the next one opens
+
+    async def _settle(self, lane: Lane, outcome: Outcome) -> None:
+        await self._settling.batch.put(outcome)
+        self.wake([outcome.account])
+
+    def _slow_down(self, lane: Lane, error: SendError) -> None:
+        now = self._clock.now()
+        if isinstance(error, Throttled):
+            pacing.throttled(lane.gauge, retry_after=error.retry_after, reason=error.reason, now=now)
+        if isinstance(error, RefusedAccount):
+            pacing.throttled(lane.gauge, retry_after=verdicts.ACCOUNT_PAUSE, reason=error.reason, now=now)
+        if error.reason in TROUBLES or isinstance(error, RefusedAccount):
+            lane.troubled = error.reason
+            lane.live.trouble(lane.live, error.reason, error.detail)
+
+    def _went_well(self, lane: Lane) -> None:
+        pacing.went_well(lane.gauge)
+        if lane.troubled and lane.gauge.share > 0.5:
+            lane.troubled = ""
+            lane.live.trouble(lane.live, "", "")
+
+    def _note(self, lane: Lane, why: str, until: datetime | None) -> None:
+        if why != lane.waits:
+            lane.waits = why
+            self._notes[lane.live.account] = (lane, why, until)
+
+    def _wake_at(self, account: AccountId, seconds: float) -> None:
+        self._settle_timer(account)
+        self._timers[account] = asyncio.get_running_loop().call_later(max(0.001, seconds), self.wake, [account])
+
+    def _settle_timer(self, account: AccountId) -> None:
+        if (timer := self._timers.pop(account, None)) is not None:
+            timer.cancel()
+
+    async def _new_lane(self, live: Live) -> Lane:
+        now = self._clock.now()
+        pace = merged(read_settings(live.row.settings).pace, self._settings.pace)
+        gauge = pacing.Gauge(ready_at=now)
+        if pace.per_recipient_s:  # what the last session sent to whom is not known: wait as if to everybody
+            pacing.throttled(gauge, retry_after=pacing.recipient_gap(pace), reason="paced", now=now)
+            gauge.share = 1.0
+        if pace.daily_cap is not None:
+            async with self._db.fleet_tx() as tx:
+                gauge.sent_today = await store.sent_since(tx, account=live.account, since=pacing.midnight(pace, now))
+        return Lane(live=live, pace=pace, gauge=gauge)
+
+
+def merged(own: Pace, fleet: Pace) -> Pace:
+    """Return an account's pace with the installation's where it says nothing."""
+    mine = {name: value for name in own.__struct_fields__ if (value := getattr(own, name)) is not None}
+    return msgspec.structs.replace(fleet, **mine)

@@ -1,0 +1,82 @@
+"""Writes how sends ended and what receipts say: one writer per node, many messages per statement."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import structlog
+
+from wafleet.domain.ids import AccountId, MessageId
+from wafleet.domain.inbound import Receipt
+from wafleet.domain.message import Sending
+from wafleet.engine.batch import Batch
+from wafleet.engine.db import Db, Tx
+from wafleet.outbox.lanes import store
+from wafleet.outbox.model import Learnt, Outcome
+
+log = structlog.get_logger(__name__)
+RANK: Final = {Sending.SENT: 1, Sending.DELIVERED: 2, Sending.READ: 3, Sending.FAILED: 4}
+
+Heard = tuple[AccountId, Receipt]
+
+
+class Settling:
+    """Settles claims and applies receipts, in the order they came. While the database is away they wait."""
+
+    def __init__(self, db: Db, *, most: int) -> None:
+        self._db = db
+        self.batch: Batch[Outcome | Heard, bool] = Batch("settling", self._write, most=most, patient=True)
+
+    async def _write(self, items: Sequence[Outcome | Heard]) -> list[bool]:
+        outcomes = [one for one in items if isinstance(one, Outcome)]
+        heard = [one for one in items if not isinstance(one, Outcome)]
+        async with self._db.fleet_tx() as tx:
+            landed = iter(await store.settle(tx, outcomes) if outcomes else [])
+            heard += await self._strays_of(tx, outcomes)
+            if heard:
+                await self._learn(tx, heard)
+        return [next(landed) if isinstance(one, Outcome) else True for one in items]
+
+    async def _strays_of(self, tx: Tx, outcomes: Iterable[Outcome]) -> list[Heard]:
+        named = [(one.account, one.provider_id) for one in outcomes if one.provider_id and one.to is Sending.SENT]
+        rows = await store.take_strays(tx, named) if named else []
+        return [
+            (account, Receipt(provider_id=provider, state=Sending(state), at=at, detail=detail))
+            for account, provider, state, at, detail in rows
+        ]
+
+    async def _learn(self, tx: Tx, heard: Sequence[Heard]) -> None:
+        unnamed = [(account, one.provider_id) for account, one in heard if one.message is None and one.provider_id]
+        named = await store.by_provider(tx, unnamed) if unnamed else {}
+        news: dict[MessageId, Learnt] = {}
+        strays: list[Heard] = []
+        for account, one in heard:
+            message = one.message or named.get((account, one.provider_id or ""))
+            if message is None:
+                strays.append((account, one))
+            else:
+                news[message] = furthest(news.get(message), learnt(message, account, one))
+        if news:
+            await store.learn(tx, list(news.values()))
+        if strays:
+            await store.keep_strays(tx, [(a, r.provider_id or "", r.state, r.at, r.detail) for a, r in strays])
+
+
+def learnt(message: MessageId, account: AccountId, receipt: Receipt) -> Learnt:
+    """Say what one receipt teaches of one message."""
+    return Learnt(
+        message=message,
+        account=account,
+        state=receipt.state,
+        at=receipt.at,
+        provider_id=receipt.provider_id,
+        reason=receipt.reason,
+        detail=receipt.detail,
+    )
+
+
+def furthest(before: Learnt | None, now: Learnt) -> Learnt:
+    """Keep the receipt that says most; a failure loses against proof that the message arrived."""
+    if before is None:
+        return now
+    ranks = [0 if one.state is Sending.FAILED else RANK[one.state] for one in (before, now)]
+    return now if ranks[1] > ranks[0] else before

@@ -1,0 +1,218 @@
+"""SQL of the way in. Locks are taken in one order everywhere: conversations, outbox, tallies; each by its keys."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from wafleet.domain.clean import clean, json_of
+from wafleet.domain.ids import AccountId, ConversationId, MessageId, TenantId, new_id
+from wafleet.domain.message import Sending, words
+from wafleet.engine.db import Tx
+from wafleet.outbox.model import Draft, Queued
+
+NOW: Final = -1.0  # a due time that means: at once, by the database's clock
+
+
+async def conversations(
+    tx: Tx, wanted: Sequence[tuple[TenantId, AccountId, str]]
+) -> dict[tuple[AccountId, str], ConversationId]:
+    """Find or begin the conversation of each (tenant, account, identity), and keep them locked until the end.
+
+    Missing ones are inserted before any is locked, so that a writer who waits for another's insert holds no lock that
+    the other could want; then all are locked in the order of their ids.
+    """
+    keys = sorted({(account, identity): tenant for tenant, account, identity in wanted}.items())
+    known: dict[tuple[AccountId, str], ConversationId] = {}
+    while len(known) < len(keys):
+        await _begin(tx, keys)
+        known = await _lock(tx, [key for key, _ in keys])
+    return known
+
+
+async def _begin(tx: Tx, keys: Sequence[tuple[tuple[AccountId, str], TenantId]]) -> None:
+    await tx.run(
+        """
+        insert into conversations (id, tenant_id, account_id, identity)
+        select k.id, k.tenant_id, k.account_id, k.identity
+          from unnest(%(ids)b::uuid[], %(tenants)b::uuid[], %(accounts)b::uuid[], %(identities)b::text[])
+               with ordinality as k (id, tenant_id, account_id, identity, n)
+         where not exists (select from conversations c
+                            where c.account_id = k.account_id and c.identity = k.identity)
+         order by n
+        on conflict (account_id, identity) do nothing
+        """,
+        ids=[new_id() for _ in keys],
+        tenants=[tenant for _, tenant in keys],
+        accounts=[account for (account, _), _ in keys],
+        identities=[identity for (_, identity), _ in keys],
+    )
+
+
+async def _lock(tx: Tx, keys: Sequence[tuple[AccountId, str]]) -> dict[tuple[AccountId, str], ConversationId]:
+    rows = await tx.tuples(
+        """
+        select c.account_id, c.identity, c.id
+          from unnest(%(accounts)b::uuid[], %(identities)b::text[]) as k (account_id, identity)
+          join conversations c using (account_id, identity)
+         order by c.id
+           for no key update of c
+        """,
+        accounts=[account for account, _ in keys],
+        identities=[identity for _, identity in keys],
+    )
+    return {(account, identity): conversation for account, identity, conversation in rows}
+
+
+async def existing_accounts(tx: Tx, drafts: Sequence[Draft]) -> frozenset[tuple[TenantId, AccountId]]:
+    """Return which (tenant, account) pairs of the drafts there are."""
+    rows = await tx.tuples(
+        "select tenant_id, id from accounts where id = any(%(accounts)b::uuid[]) and deleted_at is null",
+        accounts=list({draft.account for draft in drafts}),
+    )
+    return frozenset((row[0], row[1]) for row in rows)
+
+
+async def name_by_key(
+    tx: Tx, drafts: Sequence[Draft], ids: Sequence[MessageId]
+) -> dict[tuple[TenantId, str], MessageId]:
+    """Give each key its message; a key that names one already keeps it. Returns the keys that are new."""
+    rows = await tx.tuples(
+        """
+        insert into idempotency_keys (tenant_id, key, message_id, fingerprint)
+        select * from unnest(%(tenants)b::uuid[], %(keys)b::text[], %(ids)b::uuid[], %(fingerprints)b::bytea[])
+               as k (tenant, key, id, fingerprint) order by tenant, key
+        on conflict do nothing returning tenant_id, key, message_id
+        """,
+        tenants=[draft.tenant for draft in drafts],
+        keys=[draft.key for draft in drafts],
+        ids=list(ids),
+        fingerprints=[draft.fingerprint for draft in drafts],
+    )
+    return {(tenant, key): id for tenant, key, id in rows}
+
+
+async def named_before(tx: Tx, drafts: Sequence[Draft]) -> dict[tuple[TenantId, str], tuple[Queued, bytes]]:
+    """Return the messages that keys named before, with the fingerprint of their request."""
+    rows = await tx.tuples(
+        """
+        select k.tenant_id, k.key, k.fingerprint, o.message_id, o.account_id, o.state
+          from idempotency_keys k
+          join unnest(%(tenants)b::uuid[], %(keys)b::text[]) as w (tenant_id, key) using (tenant_id, key)
+          join outbox o using (message_id)
+        """,
+        tenants=[draft.tenant for draft in drafts],
+        keys=[draft.key for draft in drafts],
+    )
+    return {
+        (tenant, key): (Queued(id, account, Sending(state), repeated=True), fingerprint)
+        for tenant, key, fingerprint, id, account, state in rows
+    }
+
+
+async def insert(tx: Tx, drafts: Sequence[Draft], ids: Sequence[MessageId], talks: Sequence[ConversationId]) -> None:
+    """Store messages with their places in the outbox, in the order given; events and tallies with them."""
+    await tx.run(
+        """
+        with d as (
+            select * from unnest(%(ids)b::uuid[], %(tenants)b::uuid[], %(accounts)b::uuid[], %(talks)b::uuid[],
+                                 %(contents)b::text[], %(words)b::text[], %(priorities)b::int2[], %(dues)b::float8[])
+                   with ordinality as d (id, tenant_id, account_id, talk, content, words, priority, due_s, n)
+        ), m as (
+            insert into messages (id, tenant_id, account_id, conversation_id, direction, content, words, at)
+            select id, tenant_id, account_id, talk, 'out', content::jsonb, words, now() from d order by n
+            returning id, seq
+        ), o as (
+            insert into outbox (message_id, seq, tenant_id, account_id, conversation_id, priority, due_at)
+            select d.id, m.seq, d.tenant_id, d.account_id, d.talk, d.priority,
+                   case when d.due_s < 0 then now() else to_timestamp(d.due_s) end
+              from d join m using (id)
+        ), talked as (
+            update conversations c
+               set last_words = l.words, last_direction = 'out', last_message_at = now()
+              from (select distinct on (talk) talk, left(words, 200) as words from d order by talk, n desc) l
+             where c.id = l.talk
+        ), told as (
+            insert into events (tenant_id, account_id, kind, data)
+            select tenant_id, account_id, 'message.queued', jsonb_build_object('message', id, 'conversation', talk)
+              from d order by n
+        )
+        insert into tallies as t (account_id, tenant_id, bucket, counter, n)
+        select account_id, tenant_id, date_bin('5 minutes', now(), '2000-01-01'), 'queued', count(*)
+          from d group by account_id, tenant_id order by account_id
+        on conflict (account_id, bucket, counter) do update set n = t.n + excluded.n
+        """,
+        ids=list(ids),
+        tenants=[draft.tenant for draft in drafts],
+        accounts=[draft.account for draft in drafts],
+        talks=list(talks),
+        contents=[json_of(draft.content) for draft in drafts],
+        words=[clean(words(draft.content)) for draft in drafts],
+        priorities=[int(draft.priority) for draft in drafts],
+        dues=[NOW if draft.due_at is None else draft.due_at.timestamp() for draft in drafts],
+    )
+
+
+async def cancel(tx: Tx, *, message: MessageId) -> Sending | None:
+    """Cancel a message that still waits. Returns the state it is in now; None where there is no such message."""
+    state = await tx.value(
+        """
+        with done as (
+            update outbox set state = 'cancelled', ended_at = now()
+             where message_id = %(message)s and state = 'queued'
+            returning message_id, tenant_id, account_id
+        ), told as (
+            insert into events (tenant_id, account_id, kind, data)
+            select tenant_id, account_id, 'message.cancelled', jsonb_build_object('message', message_id) from done
+        ), counted as (
+            insert into tallies as t (account_id, tenant_id, bucket, counter, n)
+            select account_id, tenant_id, date_bin('5 minutes', now(), '2000-01-01'), 'cancelled', 1 from done
+            on conflict (account_id, bucket, counter) do update set n = t.n + excluded.n
+        )
+        select case when exists (select 1 from done) then 'cancelled'
+                    else (select state from outbox where message_id = %(message)s) end
+        """,
+        message=message,
+    )
+    return None if state is None else Sending(state)
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """An account a message may be sent from, and what decides whether and when it goes."""
+
+    id: AccountId
+    tenant_id: TenantId
+    name: str
+    transport: str
+    state: str
+    reason: str
+    state_since: datetime
+    lane_why: str
+    lane_until: datetime | None
+    rule: str  # why this one: "asked", "conversation", "primary", "only"
+
+
+async def route(tx: Tx, *, account: AccountId | None, to: str) -> list[Route]:
+    """Return the account asked for, or those that may speak to this person, the best first.
+
+    The order: the account of the last conversation, the one with the role `primary`, any other.
+    """
+    return await tx.all(
+        Route,
+        """
+        select a.id, a.tenant_id, a.name, a.transport, a.state, a.reason, a.state_since,
+               coalesce(t.lane_why, '') as lane_why, t.lane_until,
+               case when %(account)s::uuid is not null then 'asked' when c.id is not null then 'conversation'
+                    when a.role = 'primary' then 'primary' else 'only' end as rule
+          from accounts a
+          left join activity t on t.account_id = a.id
+          left join conversations c on c.account_id = a.id and c.identity = %(to)s
+         where a.deleted_at is null and (%(account)s::uuid is null or a.id = %(account)s)
+           and (%(account)s::uuid is not null or a.desired = 'running')
+         order by c.last_message_at desc nulls last, (a.role = 'primary') desc, a.priority desc, a.id
+         limit 2
+        """,
+        account=account,
+        to=to,
+    )
