@@ -4,7 +4,6 @@ from uuid import UUID
 
 from psycopg.types.json import Jsonb
 
-from wafleet.domain.ids import TenantId
 from wafleet.engine.db import Db, Tx
 from wafleet.engine.web import Page, decode_cursor, page
 from wafleet.tenants.model import AuditEntry, Caller
@@ -39,13 +38,11 @@ class Audit:
     def __init__(self, db: Db) -> None:
         self._db = db
 
-    async def list(
-        self, caller: Caller, *, tenant: TenantId | None, cursor: str | None, limit: int
-    ) -> Page[AuditEntry]:
+    async def list(self, caller: Caller, *, cursor: str | None, limit: int) -> Page[AuditEntry]:
         """Return entries, newest first. Raises Forbidden without the scope admin, BadCursor."""
         caller.require_admin()
         before = decode_cursor(cursor, tuple[int])[0] if cursor else None
-        async with self._db.tx(tenant or caller.reach) as tx:
+        async with self._db.tx(caller.reach) as tx:
             rows = await tx.all(
                 AuditEntry,
                 """

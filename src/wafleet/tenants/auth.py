@@ -50,17 +50,25 @@ class Auth:
         `?tenant=` narrows a caller who reaches the whole fleet to one tenant. Raises SignInNeeded, Forbidden, NotFound.
         """
 
-        async def permitted(
-            request: Request,
-            tenant: TenantQuery = None,
-            _bearer: Annotated[object, Depends(BEARER)] = None,
-            _cookie: Annotated[object, Depends(SIGN_IN)] = None,
-        ) -> Caller:
-            caller = await self._checked(request)
+        known = self.known()
+
+        async def permitted(caller: Annotated[Caller, Depends(known)], tenant: TenantQuery = None) -> Caller:
             caller.require(scope)
             return caller if tenant is None else await self._narrowed(caller, tenant)
 
         return permitted
+
+    def known(self) -> Dependency:
+        """Return a dependency: the Caller of an API request, whatever they may do. Raises SignInNeeded, Forbidden."""
+
+        async def checked(
+            request: Request,
+            _bearer: Annotated[object, Depends(BEARER)] = None,
+            _cookie: Annotated[object, Depends(SIGN_IN)] = None,
+        ) -> Caller:
+            return await self._checked(request)
+
+        return checked
 
     def page(self, scope: Scope = Scope.READ) -> Dependency:
         """Return a dependency: the signed-in person of a console page; others are sent to /sign-in and come back."""

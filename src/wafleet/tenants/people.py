@@ -54,6 +54,13 @@ class People:
         async with self._db.tx(caller.reach) as tx:
             return await _found(tx, id)
 
+    async def self(self, caller: Caller) -> User | None:
+        """Return the person who calls, with every tenant they belong to; None for a token or a program."""
+        if caller.user is None:
+            return None
+        async with self._db.fleet_tx() as tx:
+            return await store.user_by_id(tx, caller.user)
+
     async def create(
         self,
         caller: Caller,

@@ -115,6 +115,19 @@ class Tenants:
             return caller.tenant_for(None)
         return (await self.get(caller, named)).id
 
+    async def look_at(self, caller: Caller, secret: str, named: str | None) -> None:
+        """Choose the tenant a signed-in person looks at; None: the whole fleet. Raises NotFound, Forbidden."""
+        if named is None:
+            return await self.signins.look_at(secret, None)
+        person = await self.people.self(caller)
+        own = {m.name.casefold(): m.tenant for m in person.memberships} if person else {}
+        known = _as_id(named) or own.get(named.strip().casefold())
+        if known is None and caller.platform:
+            known = (await self.get(Caller.local(caller.actor), named)).id
+        if known is None:
+            raise NotFound(f"There is no tenant {named!r}")
+        return await self.signins.look_at(secret, known)
+
     def loops(self) -> Sequence[Loop]:
         """Return this slice's duties."""
         return [
