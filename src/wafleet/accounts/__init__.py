@@ -1,5 +1,6 @@
 """The fleet: which numbers there are, what is wanted of them, and how they are."""
 
+from wafleet.accounts.live import Holdings, KeepAlive, Linker, Live, Sessions, States, Traffic
 from wafleet.accounts.model import Account, Fields, PairingView, Statistics, about
 from wafleet.accounts.service import SESSIONS, Accounts
 from wafleet.accounts.settings import AccountSettings, Pace, Quiet, read_settings
@@ -10,10 +11,17 @@ __all__ = [
     "AccountSettings",
     "Accounts",
     "Fields",
+    "Holdings",
+    "KeepAlive",
+    "Linker",
+    "Live",
     "Pace",
     "PairingView",
     "Quiet",
+    "Sessions",
+    "States",
     "Statistics",
+    "Traffic",
     "about",
     "read_settings",
 ]

@@ -193,10 +193,16 @@ class Route:
     rule: str  # why this one: "asked", "conversation", "primary", "only"
 
 
-async def route(tx: Tx, *, account: AccountId | None, to: str) -> list[Route]:
+async def account_of(tx: Tx, *, message: MessageId) -> AccountId | None:
+    """Return which account a message goes out from."""
+    return await tx.value("select account_id from outbox where message_id = %(message)s", message=message)
+
+
+async def route(tx: Tx, *, account: AccountId | None, to: str, only: Sequence[AccountId] | None) -> list[Route]:
     """Return the account asked for, or those that may speak to this person, the best first.
 
     The order: the account of the last conversation, the one with the role `primary`, any other.
+    only  the accounts the caller may use; None for all
     """
     return await tx.all(
         Route,
@@ -209,10 +215,12 @@ async def route(tx: Tx, *, account: AccountId | None, to: str) -> list[Route]:
           left join activity t on t.account_id = a.id
           left join conversations c on c.account_id = a.id and c.identity = %(to)s
          where a.deleted_at is null and (%(account)s::uuid is null or a.id = %(account)s)
+           and (%(only)s::uuid[] is null or a.id = any(%(only)s))
            and (%(account)s::uuid is not null or a.desired = 'running')
          order by c.last_message_at desc nulls last, (a.role = 'primary') desc, a.priority desc, a.id
-         limit 2
+         limit 1
         """,
         account=account,
         to=to,
+        only=only,
     )

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from itertools import count
 
 import structlog
-from wafleet.config import KeepAliveSettings
 
 from wafleet.accounts.live import rules
 from wafleet.accounts.live.held import Held
 from wafleet.accounts.live.live import Live
+from wafleet.config import KeepAliveSettings
 from wafleet.domain.ids import AccountId, MessageId, new_id
 from wafleet.domain.message import Text
 from wafleet.engine.clock import Clock

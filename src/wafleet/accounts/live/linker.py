@@ -4,13 +4,13 @@ import asyncio
 from contextlib import suppress
 
 import structlog
-from wafleet.engine.secrets import Secrets
 
 from wafleet.accounts.live import store
 from wafleet.accounts.live.held import Held
 from wafleet.accounts.live.states import States
 from wafleet.domain.account import DEADLINES, State
 from wafleet.engine.db import Db
+from wafleet.engine.secrets import Secrets
 from wafleet.transports.base import Linking, Number, OpenError, Pairing
 
 log = structlog.get_logger(__name__)

@@ -7,8 +7,6 @@ from datetime import datetime, timedelta
 from typing import Any, cast
 
 import structlog
-from wafleet.config import SessionsSettings
-from wafleet.engine.secrets import Secrets, SecretsError
 
 from wafleet.accounts.live import rules
 from wafleet.accounts.live.held import Held
@@ -17,14 +15,17 @@ from wafleet.accounts.live.listener import Ears
 from wafleet.accounts.live.live import Live, Traffic
 from wafleet.accounts.live.rules import Signs
 from wafleet.accounts.live.states import States
+from wafleet.config import SessionsSettings
 from wafleet.domain.account import Desired, State
 from wafleet.domain.ids import AccountId
 from wafleet.engine.clock import Clock
 from wafleet.engine.leases import Node
+from wafleet.engine.secrets import Secrets, SecretsError
 from wafleet.transports.base import Linking, Number, OpenError, Transport
 
 log = structlog.get_logger(__name__)
 CLOSE_LIMIT_S = 3.0
+_WORKING = frozenset({State.ONLINE, State.DEGRADED, State.CONNECTING, State.RECOVERING})
 _AT_REST = frozenset({State.LOGGED_OUT, State.DISABLED, State.NEW})
 
 
@@ -76,6 +77,8 @@ class Sessions:
             self._begin(held, self._retire(held))
         elif held.live is None and rules.should_open(row, self._clock.now()):
             self._begin(held, self._open(held))
+        elif held.live is not None and row.state not in _WORKING:  # a person asked for a new connection
+            self._begin(held, self._reopen(held, held.live))
 
     def drop(self, held: Held) -> None:
         """Let go of an account whose lease is lost: another node runs it, so nothing is written."""
@@ -167,6 +170,9 @@ class Sessions:
 
     async def _restart(self, held: Held, live: Live, reason: str, detail: str) -> None:
         await self._states.move(held, State.DEGRADED, reason, detail)
+        await self._reopen(held, live)
+
+    async def _reopen(self, held: Held, live: Live) -> None:
         if held.live is live:
             self._detach(held)
             await self._close(live)

@@ -254,7 +254,7 @@ class Lanes:
 
     async def _new_lane(self, live: Live) -> Lane:
         now = self._clock.now()
-        pace = merged(read_settings(live.row.settings).pace, self._settings.pace)
+        pace = merged(read_settings(live.row.settings).pace, fleet_pace(self._settings))
         gauge = pacing.Gauge(ready_at=now)
         if pace.per_recipient_s:  # what the last session sent to whom is not known: wait as if to everybody
             pacing.throttled(gauge, retry_after=pacing.recipient_gap(pace), reason="paced", now=now)
@@ -263,6 +263,18 @@ class Lanes:
             async with self._db.fleet_tx() as tx:
                 gauge.sent_today = await store.sent_since(tx, account=live.account, since=pacing.midnight(pace, now))
         return Lane(live=live, pace=pace, gauge=gauge)
+
+
+def fleet_pace(settings: OutboxSettings) -> Pace:
+    """Return the pace of accounts that say nothing of their own."""
+    return Pace(
+        per_second=settings.per_second,
+        burst=settings.burst,
+        jitter=settings.jitter,
+        per_recipient_s=settings.per_recipient_s,
+        daily_cap=settings.daily_cap,
+        warm_up_days=settings.warm_up_days,
+    )
 
 
 def merged(own: Pace, fleet: Pace) -> Pace:

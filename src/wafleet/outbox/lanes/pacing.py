@@ -125,9 +125,9 @@ def _daily_cap(pace: Pace, age: timedelta) -> int | None:
 
 
 def _sent_today(pace: Pace, gauge: Gauge, now: datetime) -> int:
-    midnight = midnight(pace, now)
-    if gauge.today != midnight:
-        gauge.today, gauge.sent_today = midnight, gauge.sent_today if gauge.today is None else 0
+    today = midnight(pace, now)
+    if gauge.today != today:
+        gauge.today, gauge.sent_today = today, gauge.sent_today if gauge.today is None else 0
     return gauge.sent_today
 
 

@@ -1,0 +1,188 @@
+"""The outbox as callers see it: queue a message durably, cancel one that waits."""
+
+import dataclasses
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from wafleet.config import OutboxSettings
+from wafleet.domain import phone
+from wafleet.domain.account import State
+from wafleet.domain.errors import Conflict, Invalid, NotFound
+from wafleet.domain.ids import AccountId, ConversationId, MessageId, new_id
+from wafleet.domain.message import Content, Priority, Sending, words
+from wafleet.engine.batch import Batch
+from wafleet.engine.clock import Clock
+from wafleet.engine.db import Db, Tx
+from wafleet.engine.wakes import Wakes
+from wafleet.outbox import store
+from wafleet.outbox.model import Draft, Queued
+from wafleet.outbox.store import Route
+from wafleet.outbox.why import SPOKE, why
+from wafleet.tenants import Caller
+from wafleet.transports.base import Transport
+
+OUTBOX = "outbox"  # woken with the ids of accounts that have new messages waiting
+LONGEST = 4096  # characters of a text. Source: WhatsApp's own limit, as Twilio and Meta document it
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a caller is told of a message that was queued."""
+
+    id: MessageId
+    state: Sending
+    account: AccountId
+    why: str
+
+
+class Outbox:
+    """Takes messages to be sent. Once `send` returns, a message survives a crash; the account's lane sends it."""
+
+    def __init__(
+        self,
+        *,
+        db: Db,
+        clock: Clock,
+        wakes: Wakes,
+        transports: Mapping[str, Transport],
+        settings: OutboxSettings,
+    ) -> None:
+        self._db, self._clock, self._wakes, self._transports = db, clock, wakes, transports
+        self.batch: Batch[Draft, Queued | None] = Batch("outbox", self._write, most=settings.batch, patient=False)
+
+    async def send(
+        self,
+        caller: Caller,
+        *,
+        to: str,
+        content: Content,
+        account: AccountId | None = None,
+        priority: Priority = Priority.REPLY,
+        due_at: datetime | None = None,
+        key: str | None = None,
+    ) -> Answer:
+        """Queue one message. Without an account, the one that knows this person speaks, else the tenant's primary.
+
+        key  the same key names the same message for a week: sent again, it changes nothing and answers the same
+        Raises NotFound, Invalid, Conflict when the key was used for another message, DatabaseAway.
+        """
+        recipient = phone.normalise(to, field="to")
+        chosen = await self._route(caller, account, recipient)
+        self._check(chosen, content)
+        draft = Draft(
+            account=chosen.id,
+            tenant=chosen.tenant_id,
+            to=recipient,
+            content=content,
+            priority=priority,
+            due_at=due_at,
+            key=key,
+            fingerprint=_fingerprint(account, recipient, content, priority, due_at),
+        )
+        queued = await self.batch.put(draft)
+        if queued is None:
+            raise NotFound("There is no such account", code="account_not_found")
+        if queued.clash:
+            raise Conflict("This Idempotency-Key was used for another message: take a new one", code="key_reused")
+        return self._answer(queued, chosen, due_at)
+
+    async def enqueue(self, tx: Tx, drafts: Sequence[Draft]) -> list[MessageId]:
+        """Queue messages as part of the caller's transaction; call `wake` with their accounts after its commit."""
+        return [one.id for one in await _enqueue(tx, drafts) if one is not None]
+
+    def wake(self, accounts: Iterable[AccountId]) -> None:
+        """Tell the lanes of these accounts, wherever they are, that messages wait."""
+        self._wakes.wake(OUTBOX, *(str(one) for one in accounts))
+
+    async def cancel(self, caller: Caller, message: MessageId) -> Sending:
+        """Cancel a message that waits. Raises NotFound, and Conflict when it is on the wire or further."""
+        async with self._db.tx(caller.reach) as tx:
+            account = await store.account_of(tx, message=message)
+            if account is None or not caller.sees(account):
+                raise NotFound("There is no such message", code="message_not_found")
+            state = await store.cancel(tx, message=message)
+        if state is not Sending.CANCELLED:
+            raise Conflict(f"It is {state} already: only a message that waits can be cancelled", code="not_waiting")
+        return Sending.CANCELLED
+
+    async def _route(self, caller: Caller, account: AccountId | None, to: str) -> Route:
+        async with self._db.tx(caller.reach) as tx:
+            only = None if caller.accounts is None else list(caller.accounts)
+            routes = await store.route(tx, account=account, to=to, only=only)
+        if routes:
+            return routes[0]
+        if account is not None:
+            raise NotFound("There is no such account", code="account_not_found")
+        raise Invalid("account", "No account can speak for you yet: add one, or name one that is enabled")
+
+    def _check(self, chosen: Route, content: Content) -> None:
+        kind = content.__struct_config__.tag
+        transport = self._transports.get(chosen.transport)
+        if transport is None or kind not in transport.capabilities.contents:
+            raise Invalid(
+                "content", f"{chosen.name} cannot send {kind}: its transport is {chosen.transport}", code="cannot_send"
+            )
+        text = words(content)
+        if kind == "text" and not text.strip():
+            raise Invalid("text", "The text is empty: write something")
+        if len(text) > LONGEST:
+            raise Invalid("text", f"The text has {len(text)} characters; WhatsApp takes at most {LONGEST}")
+
+    def _answer(self, queued: Queued, chosen: Route, due_at: datetime | None) -> Answer:
+        said = why(
+            state=queued.state,
+            due_at=due_at,
+            account_state=State(chosen.state),
+            account_reason=chosen.reason,
+            account_since=chosen.state_since,
+            lane_why=chosen.lane_why,
+            lane_until=chosen.lane_until,
+            now=self._clock.now(),
+        )
+        spoke = f" {chosen.name} speaks: {SPOKE[chosen.rule]}." if queued.account == chosen.id else ""
+        return Answer(id=queued.id, state=queued.state, account=queued.account, why=said + spoke)
+
+    async def _write(self, drafts: Sequence[Draft]) -> list[Queued | None]:
+        async with self._db.fleet_tx() as tx:
+            queued = await _enqueue(tx, drafts)
+        self.wake({one.account for one in queued if one is not None and not one.repeated})
+        return queued
+
+
+async def _enqueue(tx: Tx, drafts: Sequence[Draft]) -> list[Queued | None]:
+    """Answer each draft: its message; the one its key named before; None where there is no such account."""
+    there = await store.existing_accounts(tx, drafts)
+    ids = [MessageId(new_id()) for _ in drafts]
+    keyed = [i for i, one in enumerate(drafts) if one.key is not None and (one.tenant, one.account) in there]
+    new = await store.name_by_key(tx, [drafts[i] for i in keyed], [ids[i] for i in keyed]) if keyed else {}
+    repeated = [i for i in keyed if new.get((drafts[i].tenant, drafts[i].key or "")) != ids[i]]
+    fresh = [i for i, one in enumerate(drafts) if (one.tenant, one.account) in there and i not in set(repeated)]
+    if fresh:
+        talks = await _talks(tx, [drafts[i] for i in fresh])
+        await store.insert(tx, [drafts[i] for i in fresh], [ids[i] for i in fresh], talks)
+    before = await store.named_before(tx, [drafts[i] for i in repeated]) if repeated else {}
+    answers: list[Queued | None] = [None] * len(drafts)
+    for i in fresh:
+        answers[i] = Queued(ids[i], drafts[i].account, Sending.QUEUED)
+    for i in repeated:
+        answers[i] = _repeat(drafts[i], before[drafts[i].tenant, drafts[i].key or ""])
+    return answers
+
+
+def _repeat(draft: Draft, named: tuple[Queued, bytes]) -> Queued:
+    queued, fingerprint = named
+    return queued if fingerprint == draft.fingerprint else dataclasses.replace(queued, clash=True)
+
+
+async def _talks(tx: Tx, drafts: Sequence[Draft]) -> list[ConversationId]:
+    known = await store.conversations(tx, [(one.tenant, one.account, one.to) for one in drafts])
+    return [known[one.account, one.to] for one in drafts]
+
+
+def _fingerprint(account: UUID | None, to: str, content: Content, priority: Priority, due_at: datetime | None) -> bytes:
+    return hashlib.sha256(msgspec.json.encode((account, to, content, priority, due_at))).digest()[:16]
