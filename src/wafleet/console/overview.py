@@ -1,0 +1,70 @@
+"""The Overview page, its live line, and the actions that need no dialog."""
+
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response, StreamingResponse
+
+from wafleet.console.cards import Full, embedded
+from wafleet.console.live import Live, milliseconds
+from wafleet.console.needs import Desk, Door
+from wafleet.console.pages import SAFE, Pages, routes_of
+from wafleet.console.words import LOOKS, TRANSPORTS, UNAIDED
+from wafleet.tenants.model import Caller, Scope
+
+DONE = {
+    "reconnect": "Reconnecting. Its state follows here.",
+    "enable": "Enabled. It connects now.",
+    "disable": "Disabled. Its messages wait until it is enabled again.",
+}
+
+
+def router(*, door: Door, desk: Desk, live: Live, pages: Pages) -> APIRouter:
+    """Routes of the Overview."""
+    routes = APIRouter(prefix="/console", include_in_schema=False, route_class=routes_of(pages))
+
+    looking, acting = door.may(Scope.READ), door.may(Scope.CONTROL)
+
+    @routes.get("")
+    async def overview(request: Request) -> Response:
+        caller = await looking(request)
+        fleet = Full(now=milliseconds(datetime.now(UTC)), accounts=await desk.cards(caller))
+        return pages.page(
+            "overview.html",
+            person=caller.actor.removeprefix("user:"),
+            place=await desk.place(caller),
+            csrf=door.csrf(request),
+            fleet=embedded(fleet),
+            words=_words(caller),
+        )
+
+    @routes.get("/signed-in")
+    async def signed_in(request: Request) -> Response:
+        await looking(request)
+        return Response(status_code=204, headers=dict(SAFE))
+
+    @routes.get("/live")
+    async def live_line(request: Request, seen: str = "") -> Response:
+        caller = await looking(request)
+        frames = live.follow(caller, seen=request.headers.get("last-event-id") or seen)
+        headers = {**SAFE, "X-Accel-Buffering": "no"}
+        return StreamingResponse(frames, media_type="text/event-stream", headers=headers)
+
+    def action(name: str, act: Callable[[Caller, str], Awaitable[None]]) -> None:
+        @routes.post(f"/accounts/{{account}}/{name}")
+        async def do(request: Request, account: str) -> Response:  # pyright: ignore[reportUnusedFunction]
+            await act(await acting(request), account)
+            return pages.notice("good", DONE[name])
+
+    action("reconnect", desk.reconnect)
+    action("enable", desk.enable)
+    action("disable", desk.disable)
+    return routes
+
+
+def _words(caller: Caller) -> str:
+    """What the page's scripts need besides the fleet: how states read, and what this caller may do."""
+    may = Scope.CONTROL in caller.scopes or Scope.ADMIN in caller.scopes
+    looks = {str(state): look for state, look in LOOKS.items()}
+    return embedded({"states": looks, "transports": TRANSPORTS, "unaided": UNAIDED, "control": may})
