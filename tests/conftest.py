@@ -7,18 +7,29 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from anyio.from_thread import start_blocking_portal
 from psycopg.conninfo import make_conninfo
 
 from wafleet.engine.clock import ManualClock
 from wafleet.engine.db import Db
+from wafleet.engine.postgres import PostgresSettings, open_postgres
 
 MIGRATIONS = Path(__file__).parents[1] / "src/wafleet/engine/migrations"
 
 
 @pytest.fixture(scope="session")
-def server() -> str:
-    """A PostgreSQL to make databases on."""
-    return os.environ["WAFLEET_TEST_DATABASE_URL"]
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A PostgreSQL to make databases on: the one of WAFLEET_TEST_DATABASE_URL, else an embedded one for this run."""
+    if given := os.environ.get("WAFLEET_TEST_DATABASE_URL"):
+        yield given
+        return
+    folder = tmp_path_factory.getbasetemp() / "postgres"
+    settings = PostgresSettings(durable=False, max_connections=200)
+    with (
+        start_blocking_portal() as portal,
+        portal.wrap_async_context_manager(open_postgres(folder, settings=settings)) as dsn,
+    ):
+        yield dsn
 
 
 @pytest.fixture(scope="session")
