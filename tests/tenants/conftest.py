@@ -1,6 +1,6 @@
 import pytest
-
 from tests.tenants.houses import House, build_house
+
 from wafleet.engine.clock import ManualClock
 from wafleet.engine.db import Db
 

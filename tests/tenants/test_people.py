@@ -1,8 +1,8 @@
 """Users: who may add, change and remove whom."""
 
 import pytest
-
 from tests.tenants.houses import ADMIN, PASSWORD, House
+
 from wafleet.domain.errors import Conflict, Forbidden, Invalid, NotFound, SignInNeeded
 from wafleet.engine.db import Db
 from wafleet.tenants import Role, Scope

@@ -4,8 +4,8 @@ import asyncio
 from datetime import timedelta
 
 import pytest
-
 from tests.tenants.houses import CHEAP, PASSWORD, House
+
 from wafleet.domain.errors import Forbidden, Invalid, NotFound, SignInNeeded, TooMany
 from wafleet.engine.clock import ManualClock
 from wafleet.engine.db import Db
@@ -59,7 +59,12 @@ async def test_an_unknown_user_costs_as_many_hashes_as_a_known_one(
     await passwords.verify(None, "warm")
     checked: list[str] = []
     verify = passwords._verify
-    monkeypatch.setattr(passwords, "_verify", lambda stored, given: checked.append(stored) or verify(stored, given))
+
+    def noted(stored: str, given: str) -> bool:
+        checked.append(stored)
+        return verify(stored, given)
+
+    monkeypatch.setattr(passwords, "_verify", noted)
     assert not await passwords.verify(None, "wrong")
     assert not await passwords.verify(await passwords.hash("right one"), "wrong")
     assert len(checked) == 2
@@ -93,10 +98,11 @@ async def test_guesses_at_once_are_counted_before_they_are_checked(house: House)
 
 
 async def test_one_address_cannot_try_person_after_person(house: House) -> None:
+    for n in range(50):
+        with pytest.raises(SignInNeeded):
+            await house.tenants.signins.sign_in(f"u{n}@example.com", "wrong", address="10.0.0.9")
     with pytest.raises(TooMany):
-        for n in range(60):
-            with pytest.raises(SignInNeeded):
-                await house.tenants.signins.sign_in(f"u{n}@example.com", "wrong", address="10.0.0.9")
+        await house.tenants.signins.sign_in("u50@example.com", "wrong", address="10.0.0.9")
 
 
 async def test_a_sign_in_expires_and_is_deleted(house: House, db: Db, clock: ManualClock) -> None:

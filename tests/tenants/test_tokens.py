@@ -5,8 +5,8 @@ from datetime import timedelta
 from uuid import uuid4
 
 import pytest
-
 from tests.tenants.houses import ADMIN, House
+
 from wafleet.domain.errors import Forbidden, Invalid, NotFound, SignInNeeded
 from wafleet.engine.clock import ManualClock
 from wafleet.engine.db import Db
