@@ -1,6 +1,6 @@
 """The fleet: which numbers there are, what is wanted of them, and how they are."""
 
-from wafleet.accounts.live import Holdings, KeepAlive, Linker, Live, Sessions, States, Traffic
+from wafleet.accounts.live import Live, LiveFleet, Traffic
 from wafleet.accounts.model import Account, Fields, PairingView, Statistics, about
 from wafleet.accounts.service import SESSIONS, Accounts
 from wafleet.accounts.settings import AccountSettings, Pace, Quiet, read_settings
@@ -11,15 +11,11 @@ __all__ = [
     "AccountSettings",
     "Accounts",
     "Fields",
-    "Holdings",
-    "KeepAlive",
-    "Linker",
     "Live",
+    "LiveFleet",
     "Pace",
     "PairingView",
     "Quiet",
-    "Sessions",
-    "States",
     "Statistics",
     "Traffic",
     "about",

@@ -1,6 +1,6 @@
 """What waits to be sent, and how it goes out: once, in order, at the account's pace."""
 
-from wafleet.outbox.lanes import Lanes, Reconcile, Settling
+from wafleet.outbox.lanes import Lanes
 from wafleet.outbox.model import Draft, Queued
 from wafleet.outbox.service import OUTBOX, Answer, Outbox
 from wafleet.outbox.store import conversations
@@ -13,8 +13,6 @@ __all__ = [
     "Lanes",
     "Outbox",
     "Queued",
-    "Reconcile",
-    "Settling",
     "conversations",
     "why",
 ]

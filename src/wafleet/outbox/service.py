@@ -15,6 +15,7 @@ from wafleet.domain.account import State
 from wafleet.domain.errors import Conflict, Invalid, NotFound
 from wafleet.domain.ids import AccountId, ConversationId, MessageId, new_id
 from wafleet.domain.message import Content, Priority, Sending, words
+from wafleet.engine import bus
 from wafleet.engine.batch import Batch
 from wafleet.engine.clock import Clock
 from wafleet.engine.db import Db, Tx
@@ -53,7 +54,11 @@ class Outbox:
         settings: OutboxSettings,
     ) -> None:
         self._db, self._clock, self._wakes, self._transports = db, clock, wakes, transports
-        self.batch: Batch[Draft, Queued | None] = Batch("outbox", self._write, most=settings.batch, patient=False)
+        self._batch: Batch[Draft, Queued | None] = Batch("outbox", self._write, most=settings.batch, patient=False)
+
+    async def run(self) -> None:
+        """Store what is queued until cancelled."""
+        await self._batch.run()
 
     async def send(
         self,
@@ -84,7 +89,7 @@ class Outbox:
             key=key,
             fingerprint=_fingerprint(account, recipient, content, priority, due_at),
         )
-        queued = await self.batch.put(draft)
+        queued = await self._batch.put(draft)
         if queued is None:
             raise NotFound("There is no such account", code="account_not_found")
         if queued.clash:
@@ -93,7 +98,7 @@ class Outbox:
 
     async def enqueue(self, tx: Tx, drafts: Sequence[Draft]) -> list[MessageId]:
         """Queue messages as part of the caller's transaction; call `wake` with their accounts after its commit."""
-        return [one.id for one in await _enqueue(tx, drafts) if one is not None]
+        return [one.id for one in await enqueue(tx, drafts) if one is not None]
 
     def wake(self, accounts: Iterable[AccountId]) -> None:
         """Tell the lanes of these accounts, wherever they are, that messages wait."""
@@ -149,12 +154,13 @@ class Outbox:
 
     async def _write(self, drafts: Sequence[Draft]) -> list[Queued | None]:
         async with self._db.fleet_tx() as tx:
-            queued = await _enqueue(tx, drafts)
+            queued = await enqueue(tx, drafts)
         self.wake({one.account for one in queued if one is not None and not one.repeated})
+        self._wakes.wake(bus.TOPIC)
         return queued
 
 
-async def _enqueue(tx: Tx, drafts: Sequence[Draft]) -> list[Queued | None]:
+async def enqueue(tx: Tx, drafts: Sequence[Draft]) -> list[Queued | None]:
     """Answer each draft: its message; the one its key named before; None where there is no such account."""
     there = await store.existing_accounts(tx, drafts)
     ids = [MessageId(new_id()) for _ in drafts]

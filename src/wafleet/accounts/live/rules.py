@@ -55,13 +55,15 @@ class Signs:
     """What was seen of one live session, in monotonic seconds. Kept by its node; judged by `suspicion`."""
 
     opened: float
-    inbound: float
-    receipt: float
+    inbound: float = float("-inf")
+    receipt: float = float("-inf")
+    last_sent: float = float("-inf")
     unreceipted: float | None = None  # when the oldest message was sent that no receipt has followed
     canary: float | None = None  # when the canary under way was sent
     canary_seen: float = 0.0  # when one last came back
 
     def sent(self, at: float) -> None:
+        self.last_sent = at
         if self.unreceipted is None:
             self.unreceipted = at
 

@@ -20,7 +20,7 @@ from wafleet.domain.account import Desired, State
 from wafleet.domain.ids import AccountId
 from wafleet.engine.clock import Clock
 from wafleet.engine.leases import Node
-from wafleet.engine.secrets import Secrets, SecretsError
+from wafleet.engine.secrets import SecretError, Secrets
 from wafleet.transports.base import Linking, Number, OpenError, Transport
 
 log = structlog.get_logger(__name__)
@@ -147,7 +147,7 @@ class Sessions:
                 await self._down(held, error.reason, error.detail, error.until)
             except TimeoutError:
                 await self._down(held, "connect_timeout", "")
-            except SecretsError as error:
+            except SecretError as error:
                 await self._down(held, "credentials_lost", str(error))
             else:
                 await self._online(held, live)
@@ -234,13 +234,12 @@ class Sessions:
         self.converge(held)
 
     def _new_live(self, held: Held) -> Live:
-        now = self._clock.monotonic()
         return Live(
             row=held.row,
             number=self._number(held),
             lease=held.lease,
             capabilities=self._transports[held.row.transport].capabilities,
-            signs=Signs(opened=now, inbound=now, receipt=now),
+            signs=Signs(opened=self._clock.monotonic()),
             sure=lambda: self._node.sure_s > 0,
             restart=self.restart,
             trouble=self.trouble,

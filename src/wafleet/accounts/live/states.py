@@ -1,6 +1,6 @@
 """Writes observed states: many accounts in one statement, each fenced by its lease's epoch."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 import structlog
@@ -19,8 +19,8 @@ log = structlog.get_logger(__name__)
 class States:
     """Moves accounts through their states; while the database is away moves wait, in order."""
 
-    def __init__(self, db: Db) -> None:
-        self._db = db
+    def __init__(self, db: Db, *, told: Callable[[], None]) -> None:
+        self._db, self._told = db, told
         self.batch: Batch[Move, bool] = Batch("account_states", self._write, most=1000, patient=True)
 
     async def move(
@@ -56,6 +56,7 @@ class States:
                 done = await store.move(tx, [moves[i] for i in turn])
                 for i in turn:
                     landed[i] = moves[i].account in done
+        self._told()
         return landed
 
 

@@ -7,8 +7,9 @@ An account without work costs nothing: no task, no timer, no query.
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from datetime import datetime
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
 from typing import Final
 
 import msgspec
@@ -21,6 +22,7 @@ from wafleet.domain.inbound import Receipt
 from wafleet.engine.clock import Clock
 from wafleet.engine.db import DatabaseAway, Db
 from wafleet.engine.leases import Node
+from wafleet.engine.loops import Loop
 from wafleet.outbox.lanes import pacing, store, verdicts
 from wafleet.outbox.lanes.doubts import Doubts
 from wafleet.outbox.lanes.lane import Lane
@@ -45,13 +47,15 @@ TROUBLES: Final = frozenset({"throttled", "reach_out_lock"})  # reasons that say
 
 
 class Lanes:
-    """The senders of every account whose session is on this node."""
+    """The senders of every account whose session is on this node.
 
-    def __init__(
-        self, *, db: Db, clock: Clock, node: Node, settling: Settling, reconcile: Reconcile, settings: OutboxSettings
-    ) -> None:
-        self._db, self._clock, self._node, self._settling, self._settings = db, clock, node, settling, settings
-        self._reconcile = reconcile
+    told  called after outcomes and receipts were committed, so that readers of the event log start at once
+    """
+
+    def __init__(self, *, db: Db, clock: Clock, node: Node, settings: OutboxSettings, told: Callable[[], None]) -> None:
+        self._db, self._clock, self._node, self._settings = db, clock, node, settings
+        self._settling = Settling(db, most=settings.batch, told=told)
+        self._reconcile = Reconcile(db=db, clock=clock, settling=self._settling)
         self._doubts = Doubts(clock=clock, settle=self._settle)
         self._lanes: dict[AccountId, Lane] = {}
         self._due: set[AccountId] = set()
@@ -91,7 +95,20 @@ class Lanes:
         self._woken.set()
 
     async def run(self) -> None:
-        """Claim and send until cancelled."""
+        """Claim, send, settle and take receipts until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._settling.batch.run())
+            tasks.create_task(self._reconcile.batch.run())
+            tasks.create_task(self._claim())
+
+    def loops(self) -> Sequence[Loop]:
+        """Return the duties that come round."""
+        return (
+            Loop(name="lanes.look", turn=self.look, every=timedelta(seconds=1)),
+            Loop(name="lanes.note", turn=self.note, every=timedelta(seconds=1)),
+        )
+
+    async def _claim(self) -> None:
         while True:
             await self._woken.wait()
             self._woken.clear()
@@ -128,6 +145,12 @@ class Lanes:
         sends = [task for lane in self._lanes.values() for task in lane.sends.values()]
         if sends:
             await asyncio.wait(sends, timeout=limit_s)
+
+    async def drain_settling(self, limit_s: float) -> None:
+        """Wait until every outcome and receipt is stored."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(limit_s):
+                await self._settling.batch.drain()
 
     async def _turn(self) -> None:
         wanted = self._wanted()

@@ -1,6 +1,6 @@
 """Writes how sends ended and what receipts say: one writer per node, many messages per statement."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 import structlog
@@ -22,8 +22,8 @@ Heard = tuple[AccountId, Receipt]
 class Settling:
     """Settles claims and applies receipts, in the order they came. While the database is away they wait."""
 
-    def __init__(self, db: Db, *, most: int) -> None:
-        self._db = db
+    def __init__(self, db: Db, *, most: int, told: Callable[[], None]) -> None:
+        self._db, self._told = db, told
         self.batch: Batch[Outcome | Heard, bool] = Batch("settling", self._write, most=most, patient=True)
 
     async def _write(self, items: Sequence[Outcome | Heard]) -> list[bool]:
@@ -34,6 +34,7 @@ class Settling:
             heard += await self._strays_of(tx, outcomes)
             if heard:
                 await self._learn(tx, heard)
+        self._told()
         return [next(landed) if isinstance(one, Outcome) else True for one in items]
 
     async def _strays_of(self, tx: Tx, outcomes: Iterable[Outcome]) -> list[Heard]:
