@@ -79,13 +79,13 @@ def test_a_database_error_is_logged_without_the_row_it_quotes(lines: Path, serve
 
 
 def test_libraries_are_quiet_and_their_warnings_come_through_the_same_pipeline(lines: Path) -> None:
-    for name in ("uvicorn.access", "psycopg.pool", "procrastinate.worker"):
+    for name in ("uvicorn.access", "psycopg.pool", "httpx"):
         logging.getLogger(name).info("chatter")
         logging.getLogger(name).warning("trouble in %s", name)
     assert [line["event"] for line in written(lines)] == [
         "trouble in uvicorn.access",
         "trouble in psycopg.pool",
-        "trouble in procrastinate.worker",
+        "trouble in httpx",
     ]
 
 

@@ -47,7 +47,7 @@ _SECRET: Final = frozenset(
 # PostgreSQL repeats the row, pydantic the input, when they complain about it.
 _ROW: Final = re.compile(r"\n[ |]*(?:DETAIL|CONTEXT):.*?(?=\n[ |]*(?:\+-|The above|During handling)|\Z)", re.DOTALL)
 _INPUT: Final = re.compile(r"input_value=.*?, input_type=", re.DOTALL)
-_CHATTY: Final = ("uvicorn", "psycopg", "procrastinate", "httpx", "httpcore", "asyncio", "urllib3")
+_CHATTY: Final = ("uvicorn", "psycopg", "httpx", "httpcore", "asyncio", "urllib3")
 
 
 def start_logs(
@@ -106,6 +106,7 @@ def _install(handlers: Sequence[logging.Handler], level: int) -> None:
     root.setLevel(level)
     for chatty in _CHATTY:
         logging.getLogger(chatty).setLevel(max(level, logging.WARNING))
+    logging.getLogger("procrastinate").setLevel(logging.CRITICAL)  # it repeats arguments; engine/jobs.py says the same
     logging.captureWarnings(capture=True)
     structlog.configure(
         processors=[*_shared(), structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
