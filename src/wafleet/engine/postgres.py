@@ -78,15 +78,14 @@ async def _present(home: Home, settings: PostgresSettings) -> AsyncGenerator[Non
     try:
         await _join(home, users)
         yield
-        with suppress(PostgresError, OSError):  # without a keeper nobody would stop the server
-            _see_to_the_keeper(home, settings)
     finally:
         last = await _is_last(users)
         if last:
-            (home.path / LEFT).touch()
+            with suppress(OSError):  # a full disk: the server stops a little later
+                (home.path / LEFT).touch()
         os.close(users)
         if last:
-            await _until_stopped(home)
+            await _until_stopped(home, settings)
 
 
 async def _join(home: Home, users: int) -> None:
@@ -109,21 +108,36 @@ async def _is_last(users: int) -> bool:
     return False
 
 
-async def _until_stopped(home: Home) -> None:
+async def _until_stopped(home: Home, settings: PostgresSettings) -> None:
+    """Wait for the end of the server, but neither for long nor when a newcomer has kept it."""
     deadline = time.monotonic() + LEAVE_S
-    while _keeper_is_there(home):
-        if time.monotonic() > deadline:
-            return  # it goes on without us
+    while time.monotonic() < deadline:
+        if not _keeper_is_there(home):
+            if not _is_locked(home.path / "server.lock", fcntl.LOCK_EX):
+                return
+            with suppress(PostgresError, OSError):  # it was killed a moment ago; the next one reads the message
+                await asyncio.to_thread(_see_to_the_keeper, home, settings)
+        elif _keeper_stays(home):
+            return
         await asyncio.sleep(0.02)
 
 
+def _keeper_stays(home: Home) -> bool:
+    """True once the keeper has read the message of leaving and, unlike when it stops, let go of the users' lock."""
+    return not (home.path / LEFT).exists() and not _is_locked(home.path / "users.lock", fcntl.LOCK_SH)
+
+
 async def _watch(home: Home, settings: PostgresSettings) -> None:
+    trouble = ""
     while True:
         await asyncio.sleep(WATCH_S)
         try:
             await asyncio.to_thread(_see_to_the_keeper, home, settings)
+            trouble = ""
         except (PostgresError, OSError) as e:
-            log.warning("PostgreSQL in %s is not watched over: %s", home.path, e)
+            if str(e) != trouble:
+                log.warning("Nobody would restart PostgreSQL in %s: %s", home.path, e)
+            trouble = str(e)
 
 
 async def _until_up(home: Home, dsn: str, settings: PostgresSettings) -> None:
@@ -173,12 +187,16 @@ def _fatal_words(path: Path, *, since: int) -> str:
 
 
 def _keeper_is_there(home: Home) -> bool:
+    return _is_locked(home.path / "keeper.lock", fcntl.LOCK_EX)
+
+
+def _is_locked(path: Path, how: int) -> bool:
     try:
-        handle = os.open(home.path / "keeper.lock", os.O_RDWR | os.O_CLOEXEC)
+        handle = os.open(path, os.O_RDWR | os.O_CLOEXEC)
     except OSError:
         return False
     try:
-        return not _flock(handle, fcntl.LOCK_EX)
+        return not _flock(handle, how)
     finally:
         os.close(handle)
 
@@ -251,4 +269,4 @@ _FOR_A_SMALL_MACHINE: Final = {
     "log_checkpoints": "off",
     "idle_in_transaction_session_timeout": "60s",
 }
-_NOT_DURABLE: Final = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off"}
+_NOT_DURABLE: Final = {"fsync": "off", "full_page_writes": "off"}  # commits still reach the system, which survives us

@@ -79,10 +79,10 @@ def prepare(folder: Path, *, durable: bool) -> Home:
         folder.mkdir(parents=True, exist_ok=True)
         user = _server_user(folder)
         path = _settle(folder.resolve(), user)
-        with _lock(path / "setup.lock"):
+        with _lock(path / "setup.lock") as lock:
             home = Home(path, _socket_folder(path, user), _binaries(user) / "bin" / "postgres", user)
             _own_folder(path / "log", _file_owner(path))
-            _create_cluster(home, durable=durable)
+            _create_cluster(home, lock, durable=durable)
     except OSError as e:
         raise PostgresError(_sentence_for(e, folder)) from e
     return home
@@ -166,7 +166,7 @@ def _can_enter(path: Path, user: ServerUser) -> bool:
     return _run_as(user, ["/bin/sh", "-c", 'cd "$1"', "sh", str(path)]).returncode == 0
 
 
-def _run_as(user: ServerUser | None, command: list[str]) -> subprocess.CompletedProcess[str]:
+def _run_as(user: ServerUser | None, command: list[str], *inherited: int) -> subprocess.CompletedProcess[str]:
     return subprocess.run(  # noqa: S603
         command,
         cwd="/",
@@ -176,6 +176,7 @@ def _run_as(user: ServerUser | None, command: list[str]) -> subprocess.Completed
         text=True,
         errors="replace",
         umask=0o077,
+        pass_fds=inherited,
         user=user.uid if user else None,
         group=user.gid if user else None,
         extra_groups=[] if user else None,
@@ -211,7 +212,7 @@ def open_lock(path: Path) -> int:
 
 
 @contextmanager
-def _lock(path: Path) -> Generator[None]:
+def _lock(path: Path) -> Generator[int]:
     handle = open_lock(path)
     deadline = time.monotonic() + SETUP_S
     try:
@@ -226,7 +227,7 @@ def _lock(path: Path) -> Generator[None]:
                         "stop it and start again."
                     ) from None
                 time.sleep(0.02)
-        yield
+        yield handle
     finally:
         os.close(handle)
 
@@ -295,7 +296,7 @@ def _public_folder(path: Path) -> Path:
 
 
 def _stage(installed: Path, staged: Path) -> None:
-    """Copy the binaries in one step, under the staging lock; the libraries go where their relative path expects them."""
+    """Copy the binaries in one step, under the staging lock; libraries go where their relative path expects them."""
     package = staged.parent
     release = package.parent
     partial = release.with_name(release.name + ".partial")
@@ -314,8 +315,11 @@ def _stage(installed: Path, staged: Path) -> None:
 # The cluster
 
 
-def _create_cluster(home: Home, *, durable: bool) -> None:
-    """Create the first data beside its place and move it there: an interrupted creation leaves nothing behind."""
+def _create_cluster(home: Home, lock: int, *, durable: bool) -> None:
+    """Create the first data beside its place and move it there, so that what exists is always whole.
+
+    The creating process inherits the lock: when this program is killed, the next one waits for it, then clears up.
+    """
     data = home.path / "data"
     if data.exists():
         _check_version(home, data)
@@ -329,21 +333,21 @@ def _create_cluster(home: Home, *, durable: bool) -> None:
         )
     new = _own_folder(home.path / f"data.new-{secrets.token_hex(4)}", home.user)
     try:
-        _initdb(home, new, durable=durable)
+        _initdb(home, new, lock, durable=durable)
         new.rename(data)
         _flush_names_in(home.path)
     finally:
         shutil.rmtree(new, ignore_errors=True)
 
 
-def _initdb(home: Home, data: Path, *, durable: bool) -> None:
+def _initdb(home: Home, data: Path, lock: int, *, durable: bool) -> None:
     """The built-in C.UTF-8 sorts and folds the same on every machine; the system's only splits words for search."""
     command = [str(home.postgres.with_name("initdb")), "-D", str(data), "-U", "postgres", "--auth=trust", "-E", "UTF8"]
     command += ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-instructions"]
     command += [] if durable else ["--no-sync"]
-    done = _run_as(home.user, [*command, "--locale=C.UTF-8"])
+    done = _run_as(home.user, [*command, "--locale=C.UTF-8"], lock)
     if done.returncode and "locale" in done.stderr:
-        done = _run_as(home.user, [*command, "--locale=C"])
+        done = _run_as(home.user, [*command, "--locale=C"], lock)
     if done.returncode:
         words = done.stderr.strip().splitlines() or ["no reason given"]
         raise PostgresError(
@@ -377,5 +381,6 @@ def _check_version(home: Home, data: Path) -> None:
         else "start the wafleet version that wrote it, take a dump with pg_dump, and load it into an empty folder here"
     )
     raise PostgresError(
-        f"The database in {data} was written by PostgreSQL {written}, but this wafleet brings PostgreSQL {ours}: {remedy}."
+        f"The database in {data} was written by PostgreSQL {written}, but this wafleet brings PostgreSQL {ours}: "
+        f"{remedy}."
     )

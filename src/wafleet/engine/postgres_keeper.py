@@ -42,7 +42,7 @@ class Keeper:
         self._home, self._data, self._log = home, home / "data", home / "log" / "postgres.log"
         self._uid, self._gid, self._idle_s, self._command = uid, gid, idle_s, command
         self._keeper_lock = keeper_lock
-        self._users_lock = os.open(home / "users.lock", OPEN, 0o600)
+        self._users_lock = open_in(home, "users.lock")
         self._child = 0
         self._born, self._pause, self._dead_since = 0.0, 0.0, 0.0
         self._last_used = time.monotonic()
@@ -99,7 +99,7 @@ class Keeper:
     def _see_to_the_server(self) -> None:
         self._bound_the_log()
         self._reap()
-        lock = os.open(self._home / "server.lock", OPEN, 0o600)
+        lock = open_in(self._home, "server.lock")
         try:
             if not take(lock):
                 self._clear_orphans()
@@ -175,7 +175,8 @@ class Keeper:
     def _bound_the_log(self) -> None:
         with suppress(OSError):
             if self._log.stat().st_size > LOG_BYTES:
-                self._log.with_suffix(".log.1").write_bytes(self._log.read_bytes()[-LOG_BYTES:])
+                with open(open_in(self._home, "log/postgres.log.1", os.O_TRUNC), "wb") as older:
+                    older.write(self._log.read_bytes()[-LOG_BYTES:])
                 os.truncate(self._log, 0)  # the server keeps appending through the file it has open
 
     def _stop(self) -> None:
@@ -204,11 +205,20 @@ class Keeper:
             return False
         if self._folder_is_gone():
             return not workers_in(self._data)
-        lock = os.open(self._home / "server.lock", OPEN, 0o600)
+        lock = open_in(self._home, "server.lock")
         try:
             return take(lock)
         finally:
             os.close(lock)
+
+
+def open_in(home: Path, name: str, how: int = 0) -> int:
+    """Open a file of ours, made when missing; it belongs to the folder's owner, also when root made it."""
+    handle = os.open(home / name, OPEN | how, 0o600)
+    if os.geteuid() == 0:
+        owner = home.stat()
+        os.fchown(handle, owner.st_uid, owner.st_gid)
+    return handle
 
 
 def take(lock: int) -> bool:
@@ -245,7 +255,7 @@ def main(home: str, socket_folder: str, uid: str, gid: str, idle_s: str, keeper_
         os._exit(0)
     os.umask(0o077)
     os.set_inheritable(int(keeper_lock), False)
-    log = os.open(Path(home) / "log" / "postgres.log", OPEN | os.O_APPEND, 0o600)
+    log = open_in(Path(home), "log/postgres.log", os.O_APPEND)
     os.dup2(log, 1)
     os.dup2(log, 2)
     Keeper(
