@@ -1,5 +1,6 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import timedelta
 from uuid import uuid4
 
 import psycopg
@@ -7,8 +8,11 @@ import pytest
 
 from wafleet.engine import bus, observe
 from wafleet.engine.bus import Event, Logged
+from wafleet.engine.clock import SystemClock
 from wafleet.engine.consumer import Consumer
 from wafleet.engine.db import DatabaseAway, Db, Tx
+from wafleet.engine.loops import run_loops
+from wafleet.engine.wakes import Wakes
 
 Until = Callable[[Callable[[], Awaitable[object]]], Awaitable[None]]
 
@@ -190,6 +194,37 @@ async def test_looking_without_finding_anything_writes_nothing(db: Db) -> None:
     for _ in range(3):
         assert await consumer.turn() == 0
     assert drawn == [None, None, None]
+
+
+async def test_an_event_held_back_by_another_transaction_is_handled_soon_after_that_ends(db: Db) -> None:
+    reader = Reader()
+    consumer = Consumer(db, "c", reader.handle, start="beginning")
+    async with db.fleet_tx() as older:
+        await older.run("insert into handled (n) values (-1)")
+        await put(db, 1)
+        turning = asyncio.create_task(consumer.turn())
+        await asyncio.wait([turning], timeout=0.02)
+        assert reader.batches == []
+    await turning
+    while not reader.batches:  # it was slow to look
+        await consumer.turn()
+    assert await handled(db) == [-1, 1]
+
+
+async def test_a_loop_runs_a_consumer_as_soon_as_events_are_written(db: Db, until: Until) -> None:
+    wakes, stopping, reader = Wakes(db.dsn), asyncio.Event(), Reader()
+    loop = Consumer(db, "c", reader.handle, start="beginning").loop(wakes, every=timedelta(hours=1))
+    running = asyncio.create_task(run_loops([loop], clock=SystemClock(), stopping=stopping))
+    await put(db, 1)
+
+    async def is_handled() -> bool:
+        wakes.wake(bus.TOPIC)
+        return bool(reader.batches)
+
+    await until(is_handled)
+    stopping.set()
+    await running
+    assert await handled(db) == [1]
 
 
 async def test_a_consumer_says_how_far_behind_it_is(db: Db, until: Until) -> None:

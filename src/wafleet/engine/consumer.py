@@ -1,7 +1,10 @@
 """A reader of the event log that remembers how far it came, together with what it did."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import Enum, auto
 from typing import Any, Final, Literal
 
 import structlog
@@ -11,6 +14,8 @@ from psycopg.types.json import Jsonb
 from wafleet.engine import bus, observe
 from wafleet.engine.bus import Logged, Position
 from wafleet.engine.db import DatabaseAway, Db, Tx
+from wafleet.engine.loops import Loop
+from wafleet.engine.wakes import Wakes
 
 log = structlog.get_logger(__name__)
 
@@ -21,7 +26,22 @@ class CursorMoved(Exception):
 
 PASSING: Final = (DatabaseAway, DeadlockDetected, SerializationFailure, CursorMoved)  # no event's fault
 
+SOON_S: Final = 0.002
+SOON_LOOKS: Final = 6  # 2 + 4 + ... + 64 ms; then the loop's own period
+
 Handle = Callable[[Tx, Sequence[Logged]], Awaitable[None]]
+
+
+class _Next(Enum):
+    NOW = auto()  # there may be more
+    SOON = auto()  # there is more, but a transaction that is still open holds it back
+    LATER = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    handled: int
+    next: _Next
 
 
 class Consumer:
@@ -53,23 +73,32 @@ class Consumer:
 
         Raises what `handle` raised, until it has failed `tries` times.
         """
-        total = 0
-        more = True
-        while more:
-            handled, more = await self._step(self._limit)
-            total += handled
-        return total
+        total, looks = 0, 0
+        while True:
+            step = await self._step(self._limit)
+            total += step.handled
+            looks = 0 if step.handled else looks + 1
+            if step.next is _Next.LATER or (step.next is _Next.SOON and looks > SOON_LOOKS):
+                return total
+            if step.next is _Next.SOON:
+                await asyncio.sleep(SOON_S * 2**looks)
 
-    async def _step(self, limit: int) -> tuple[int, bool]:
-        """Return how many events were handled, and whether there may be more."""
+    def loop(self, wakes: Wakes, *, every: timedelta = timedelta(seconds=1)) -> Loop:
+        """Return the duty that runs this consumer whenever events are written, and at least `every` so often."""
+        loop = Loop(name=f"consumer {self.name}", turn=self.turn, every=every)
+        wakes.subscribe(bus.TOPIC, lambda _: loop.woken.set())
+        return loop
+
+    async def _step(self, limit: int) -> "_Step":
         events: list[Logged] = []
         try:
             async with self._db.fleet_tx() as tx:
                 cursor = await self._locked_cursor(tx)
                 if cursor is None:
                     self._trust()
-                    return 0, False
+                    return _Step(0, _Next.LATER)
                 events = await bus.read(tx, cursor, most=limit)
+                held = len(events) < limit and await bus.held_back(tx)
                 if events:
                     await self._handle(tx, events)
                     await self._move(tx, cursor, events[-1].position)
@@ -77,9 +106,11 @@ class Consumer:
             raise
         except Exception as error:
             await self._failed(events, error)
-            return 0, True
+            return _Step(0, _Next.NOW)
         self._succeeded(events)
-        return len(events), len(events) == limit or self._suspect is not None
+        if len(events) == limit or self._suspect is not None:
+            return _Step(len(events), _Next.NOW)
+        return _Step(len(events), _Next.SOON if held else _Next.LATER)
 
     async def _locked_cursor(self, tx: Tx) -> Position | None:
         """None when another node is at it. An advisory lock, for locking the row would draw an xid at each look."""
