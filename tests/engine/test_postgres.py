@@ -19,6 +19,7 @@ from tests.engine.postgres_programs import (
     is_private,
     keepers_of,
     leave,
+    names_in,
     owner_of,
     program,
     running_in,
@@ -27,7 +28,7 @@ from tests.engine.postgres_programs import (
     until,
 )
 
-from wafleet.engine import postgres_home
+from wafleet.engine import postgres_binaries, postgres_place
 from wafleet.engine.postgres import PostgresSettings, open_postgres
 
 QUICK = PostgresSettings(durable=False, shared_buffers="16MB")
@@ -150,7 +151,7 @@ class TestAsRoot:
     async def test_a_folder_the_servers_user_cannot_enter_gets_its_cluster_elsewhere(
         self, folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(postgres_home, "ROOTS_CLUSTERS", folder.with_name("var"))
+        monkeypatch.setattr(postgres_place, "ROOTS_CLUSTERS", folder.with_name("var"))
         private = folder / "private"
         private.mkdir(parents=True)
         private.chmod(0o700)
@@ -163,18 +164,35 @@ class TestAsRoot:
             assert ask(dsn, "select answer from kept") == 42
         assert not running_in(place)
 
+    async def test_a_throwaway_cluster_elsewhere_goes_when_its_folder_has_gone_and_a_lasting_one_stays(
+        self, folder: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        elsewhere = folder.with_name("var")
+        monkeypatch.setattr(postgres_place, "ROOTS_CLUSTERS", elsewhere)
+        os.mkdir(folder, 0o700)  # noqa: PTH102
+        for name, settings in (("thrown", QUICK), ("lasting", PostgresSettings(shared_buffers="16MB"))):
+            async with open_postgres(folder / name, settings=settings):
+                assert (folder / name / "cluster").is_symlink()
+        lasting = (folder / "lasting" / "cluster").resolve()
+        thrown = (folder / "thrown" / "cluster").resolve()
+        shutil.rmtree(folder / "thrown")
+        shutil.rmtree(folder / "lasting")
+        async with open_postgres(folder / "third", settings=QUICK):
+            assert lasting.name in names_in(elsewhere)
+            assert thrown.name not in names_in(elsewhere)
+
     async def test_binaries_the_servers_user_cannot_reach_are_copied_once(
         self, folder: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        package = postgres_home._installed().parent
+        package = postgres_binaries.installed_binaries().parent
         private = folder / "private"
         private.mkdir(parents=True)
         private.chmod(0o700)
         for name in (package.name, f"{package.name}.libs"):
             (private / name).symlink_to(package.with_name(name))
-        hidden = private / package.name / postgres_home._installed().name
-        monkeypatch.setattr(postgres_home, "_installed", lambda: hidden)
-        monkeypatch.setattr(postgres_home, "ROOTS_BINARIES", folder / "cache")
+        hidden = private / package.name / postgres_binaries.installed_binaries().name
+        monkeypatch.setattr(postgres_binaries, "installed_binaries", lambda: hidden)
+        monkeypatch.setattr(postgres_binaries, "ROOTS_BINARIES", folder / "cache")
         async with open_postgres(folder, settings=QUICK) as dsn:
             assert answers(dsn)
             executable = folder / psutil.Process(server_pid(folder)).exe()

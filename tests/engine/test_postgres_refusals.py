@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from tests.engine.postgres_programs import STAY, answers, do, enterable_folder, leave, python_for, said, started
 
-from wafleet.engine import postgres, postgres_home
+from wafleet.engine import postgres, postgres_place
 from wafleet.engine.postgres import PostgresError, PostgresSettings, open_postgres
 
 QUICK = PostgresSettings(durable=False, shared_buffers="16MB")
@@ -103,7 +103,7 @@ async def test_a_disk_that_has_filled_up_is_named_and_freeing_it_is_enough(folde
 
 @needs_root
 async def test_an_ordinary_user_starts_it_too_and_learns_which_folder_he_cannot_write(folder: Path) -> None:
-    nobody = postgres_home._server_user(Path("/"))
+    nobody = postgres_place.server_user(Path("/"))
     assert nobody is not None
     home = folder.parent / "home"
     home.mkdir()

@@ -22,7 +22,8 @@ from typing import Final
 import psycopg
 from psycopg.conninfo import make_conninfo
 
-from wafleet.engine.postgres_home import Home, PostgresError, bare_environment, disk_full, open_lock, prepare
+from wafleet.engine.postgres_home import Home, disk_full, prepare
+from wafleet.engine.postgres_system import PostgresError, bare_environment, open_lock
 
 __all__ = ["PostgresError", "PostgresSettings", "open_postgres"]
 
