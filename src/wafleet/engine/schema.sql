@@ -58,6 +58,8 @@ CREATE TABLE activity (
     last_inbound_at timestamp with time zone,
     last_sent_at timestamp with time zone,
     last_receipt_at timestamp with time zone,
+    lane_why text DEFAULT ''::text NOT NULL,
+    lane_until timestamp with time zone,
     online_since timestamp with time zone,
     online_s double precision DEFAULT 0 NOT NULL
 )
@@ -241,6 +243,7 @@ CREATE TABLE outbox (
     due_at timestamp with time zone DEFAULT now() NOT NULL,
     retry_at timestamp with time zone,
     epoch bigint DEFAULT 0 NOT NULL,
+    claims integer DEFAULT 0 NOT NULL,
     attempts smallint DEFAULT 0 NOT NULL,
     provider_id text,
     reason text DEFAULT ''::text NOT NULL,
@@ -439,6 +442,8 @@ CREATE INDEX outbox_sending ON outbox USING btree (account_id) WHERE (state = 's
 
 CREATE INDEX outbox_unknown ON outbox USING btree (account_id) WHERE (state = 'unknown'::text);
 
+CREATE INDEX outbox_unreceipted ON outbox USING btree (account_id, sent_at) WHERE (state = 'sent'::text);
+
 CREATE INDEX outbox_waiting ON outbox USING btree (account_id, priority, due_at, seq) WHERE (state = 'queued'::text);
 
 CREATE INDEX retired_credentials_by_account ON retired_credentials USING btree (account_id);
@@ -489,25 +494,10 @@ ALTER TABLE ONLY memberships
     ADD CONSTRAINT memberships_user_id_fkey FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY messages
-    ADD CONSTRAINT messages_account_id_fkey FOREIGN KEY (account_id) REFERENCES accounts(id);
-
-ALTER TABLE ONLY messages
     ADD CONSTRAINT messages_conversation_id_fkey FOREIGN KEY (conversation_id) REFERENCES conversations(id) ON DELETE CASCADE;
-
-ALTER TABLE ONLY messages
-    ADD CONSTRAINT messages_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id) ON DELETE CASCADE;
-
-ALTER TABLE ONLY outbox
-    ADD CONSTRAINT outbox_account_id_fkey FOREIGN KEY (account_id) REFERENCES accounts(id);
-
-ALTER TABLE ONLY outbox
-    ADD CONSTRAINT outbox_conversation_id_fkey FOREIGN KEY (conversation_id) REFERENCES conversations(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY outbox
     ADD CONSTRAINT outbox_message_id_fkey FOREIGN KEY (message_id) REFERENCES messages(id) ON DELETE CASCADE;
-
-ALTER TABLE ONLY outbox
-    ADD CONSTRAINT outbox_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY retired_credentials
     ADD CONSTRAINT retired_credentials_account_id_fkey FOREIGN KEY (account_id) REFERENCES accounts(id) ON DELETE CASCADE;
