@@ -17,7 +17,7 @@ from wafleet.console import Card, LinkStep
 from wafleet.domain.account import State, explain
 from wafleet.domain.errors import Conflict, Forbidden, NotFound, SignInNeeded, TooMany
 from wafleet.domain.ids import TenantId, UserId, new_id
-from wafleet.tenants.model import EVERYTHING, PERMITS, Caller, Role, Scope
+from wafleet.tenants import EVERYTHING, PERMITS, Caller, Role, Scope
 
 BROKERS, GRILL = TenantId(UUID(int=1)), TenantId(UUID(int=2))
 NAMES = {BROKERS: "Palm Coast Brokers", GRILL: "Zaytoun Grill"}
@@ -45,7 +45,6 @@ def card(name: str, *, state: State = State.ONLINE, reason: str = "", **given: A
         "transport": "simulator",
         "role": "sales",
         "since": now_ms() - 60_000,
-        "retry": None,
         "active": now_ms() - 5_000,
         "waiting": 0,
         "sent": 0,
@@ -241,7 +240,7 @@ def thousand() -> list[Card]:
 
 def _busy(rng: random.Random, n: int, name: str, tenant: TenantId, role: str, state: State, reason: str) -> Card:
     quiet = state in (State.NEW, State.DISABLED)
-    level = rng.uniform(2, 24)
+    level, local = rng.uniform(2, 24), f"{4121000 + n * 373:07d}"
     spark = [0 if quiet else max(0, round(rng.gauss(level, level / 2.2))) for _ in range(24)]
     if state in (State.OFFLINE, State.LOGGED_OUT, State.BLOCKED):
         spark[19:] = [0] * 5
@@ -252,8 +251,8 @@ def _busy(rng: random.Random, n: int, name: str, tenant: TenantId, role: str, st
         reason=reason,
         tenant=NAMES[tenant],
         role=role,
-        phone=f"+96650{4120000 + n * 373:07d}",
-        shown=f"+966 50 {412 + n // 90 % 500:03d} {1000 + n * 373 % 9000:04d}",
+        phone=f"+96650{local}",
+        shown=f"+966 50 {local[:3]} {local[3:]}",
         active=None
         if state is State.NEW
         else now_ms() - (rng.randint(900, 4000) if down else rng.randint(1, 90)) * 1000,

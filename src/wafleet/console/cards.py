@@ -21,7 +21,6 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     sentence: str  # why it is where it is; empty when all is well
     next_step: str
     since: int
-    retry: int | None  # when wafleet tries again by itself
     active: int | None  # when it last sent or received
     waiting: int
     sent: int  # today

@@ -8,7 +8,7 @@ from starlette.responses import RedirectResponse, Response
 from wafleet.console.needs import Door
 from wafleet.console.pages import SAFE, SIGN_IN, Pages, routes_of
 from wafleet.domain.errors import SignInNeeded, TooMany, WafleetError
-from wafleet.tenants.model import Scope
+from wafleet.tenants import Scope
 
 HOME = "/console"
 

@@ -1,15 +1,17 @@
 """The dialog that links a phone: a fragment that asks for its successor once a second until linking has ended."""
 
 import hashlib
+from dataclasses import replace
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from wafleet.console.needs import Desk, Door, LinkStep
 from wafleet.console.pages import SAFE, Pages, routes_of
-from wafleet.tenants.model import Caller, Scope
+from wafleet.domain.account import explain
+from wafleet.tenants import Caller, Scope
 
-ENDED = frozenset({"linked", "expired", "cancelled", "refused", "failed"})
+UNDER_WAY = frozenset({"starting", "scan"})
 
 
 def router(*, door: Door, desk: Desk, pages: Pages) -> APIRouter:
@@ -19,10 +21,11 @@ def router(*, door: Door, desk: Desk, pages: Pages) -> APIRouter:
 
     async def step(caller: Caller, account: str, seen: str = "") -> Response:
         link = await desk.link_step(caller, account)
+        return Response(status_code=204, headers=dict(SAFE)) if seen == _mark(link) else shown(link, account)
+
+    def shown(link: LinkStep, account: str) -> Response:
         mark = _mark(link)
-        if seen == mark:
-            return Response(status_code=204, headers=dict(SAFE))
-        return pages.page("_link.html", link=link, mark=mark, account=account, ended=link.stage in ENDED)
+        return pages.page("_link.html", link=link, mark=mark, account=account, ended=link.stage not in UNDER_WAY)
 
     @routes.post("")
     async def start_linking(request: Request, account: str) -> Response:
@@ -37,8 +40,11 @@ def router(*, door: Door, desk: Desk, pages: Pages) -> APIRouter:
     @routes.post("/cancel")
     async def cancel_linking(request: Request, account: str) -> Response:
         caller = await acting(request)
+        link = await desk.link_step(caller, account)
         await desk.cancel_link(caller, account)
-        return await step(caller, account)
+        why = explain("link_cancelled")  # said here: by now the account may have gone back to its former session
+        words = {"stage": "cancelled", "sentence": why.sentence, "next_step": why.next_step}
+        return shown(replace(link, qr="", code="", expires_at=None, **words), account)
 
     return routes
 

@@ -14,7 +14,7 @@ import structlog
 from wafleet.console.cards import Card, Full, difference
 from wafleet.domain.ids import new_id
 from wafleet.engine.clock import Clock
-from wafleet.tenants.model import Caller
+from wafleet.tenants import Caller
 
 log = structlog.get_logger(__name__)
 
@@ -50,8 +50,9 @@ class _Viewer:
 class _Channel:
     """One reach's view of the fleet, looked at while somebody watches."""
 
-    def __init__(self, caller: Caller, look: Look, clock: Clock, stopping: asyncio.Event) -> None:
+    def __init__(self, caller: Caller, look: Look, clock: Clock, stopping: asyncio.Event, every_s: float) -> None:
         self._caller, self._look, self._clock, self._stopping = caller, look, clock, stopping
+        self._every_s = every_s
         self._boot, self._number = new_id().hex[-8:], 0
         self._cards: dict[str, Card] | None = None
         self._stale, self._quiet_since = False, clock.monotonic()
@@ -79,7 +80,7 @@ class _Channel:
                 self._tell(await self._look(self._caller))
             except Exception as error:
                 self._trouble(error)
-            await self._clock.sleep(EVERY_S, until=self._stopping)
+            await self._clock.sleep(self._every_s, until=self._stopping)
         self._push(END)
         self.task = None
 
@@ -115,8 +116,8 @@ class _Channel:
 class Live:
     """Streams the fleet to every open console; costs nothing while nobody watches."""
 
-    def __init__(self, look: Look, *, clock: Clock, stopping: asyncio.Event) -> None:
-        self._look, self._clock, self._stopping = look, clock, stopping
+    def __init__(self, look: Look, *, clock: Clock, stopping: asyncio.Event, every_s: float = EVERY_S) -> None:
+        self._look, self._clock, self._stopping, self._every_s = look, clock, stopping, every_s
         self._channels: dict[object, _Channel] = {}
 
     @property
@@ -144,7 +145,7 @@ class Live:
         key = (caller.tenant, caller.accounts)
         channel = self._channels.get(key)
         if channel is None:
-            channel = self._channels[key] = _Channel(caller, self._look, self._clock, self._stopping)
+            channel = self._channels[key] = _Channel(caller, self._look, self._clock, self._stopping, self._every_s)
         viewer = _Viewer()
         channel.join(viewer, seen=seen)
         try:

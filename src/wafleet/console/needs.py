@@ -9,7 +9,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
 from wafleet.console.cards import Card
-from wafleet.tenants.model import Caller, Scope
+from wafleet.tenants import Caller, Scope
 
 
 class Door(Protocol):
@@ -32,7 +32,7 @@ class LinkStep:
 
     name: str
     phone: str
-    stage: str  # starting | scan | passkey | linked | expired | cancelled | refused | failed
+    stage: str  # starting | scan, then one of: linked | expired | cancelled | refused | passkey | failed
     sentence: str
     next_step: str
     qr: str = ""  # an SVG

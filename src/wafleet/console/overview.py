@@ -11,7 +11,7 @@ from wafleet.console.live import Live, milliseconds
 from wafleet.console.needs import Desk, Door
 from wafleet.console.pages import SAFE, Pages, routes_of
 from wafleet.console.words import LOOKS, TRANSPORTS, UNAIDED
-from wafleet.tenants.model import Caller, Scope
+from wafleet.tenants import Caller, Scope
 
 DONE = {
     "reconnect": "Reconnecting. Its state follows here.",

@@ -10,7 +10,8 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from wafleet.console.assets import Assets
-from wafleet.domain.errors import SignInNeeded, WafleetError
+from wafleet.domain.errors import SignInNeeded, Unavailable, WafleetError
+from wafleet.engine.db import DatabaseAway
 
 SIGN_IN: Final = "/sign-in"
 SAFE: Final[Mapping[str, str]] = {
@@ -72,6 +73,8 @@ def routes_of(pages: Pages) -> type[APIRoute]:
                     return await inner(request)
                 except WafleetError as error:
                     return shown(request, error)
+                except DatabaseAway:
+                    return shown(request, Unavailable("The database does not answer. Try again in a moment."))
 
             return handler
 
@@ -81,7 +84,8 @@ def routes_of(pages: Pages) -> type[APIRoute]:
 def _to_sign_in(request: Request) -> Response:
     if is_fragment(request):
         return Response(status_code=401, headers={"HX-Redirect": SIGN_IN, **SAFE})
-    if request.method == "GET" and "text/html" in request.headers.get("accept", "text/html"):
+    accepted = request.headers.get("accept", "*/*")
+    if request.method == "GET" and ("text/html" in accepted or "*/*" in accepted):
         return RedirectResponse(f"{SIGN_IN}?{_back(request)}", status_code=303, headers=dict(SAFE))
     return Response(status_code=401, headers=dict(SAFE))
 

@@ -86,7 +86,7 @@ export function openMenu(button) {
   opener = button;
   const choices = items(account).map((choice) => item(choice, id));
   if (choices.length) choices.push(document.createElement("hr"));
-  menu.replaceChildren(...choices, item(["phone", "Copy number", "table"], id), item(["id", "Copy id", "table"], id));
+  menu.replaceChildren(...choices, item(["phone", "Copy number", "copy"], id), item(["id", "Copy id", "copy"], id));
   menu.setAttribute("aria-label", account.name);
   menu.showPopover();
   place(button.getBoundingClientRect());

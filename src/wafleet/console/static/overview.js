@@ -91,7 +91,10 @@ const keys = {
 addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
   if (event.target.matches("input, select, textarea")) return;
-  if (event.key === "Enter" && event.target.matches(".account")) return openMenu(event.target.querySelector("[data-menu]"));
+  if (event.key === "Enter" && event.target.matches(".account")) {
+    event.preventDefault(); // or the same key press would choose the menu's first entry
+    return openMenu(event.target.querySelector("[data-menu]"));
+  }
   if (!keys[event.key] || menuOpen()) return;
   event.preventDefault();
   keys[event.key]();

@@ -1,0 +1,138 @@
+"""The fleet as the console's pages want it, from the services that know it."""
+
+from collections.abc import Callable, Collection, Sequence
+from datetime import datetime
+from functools import lru_cache
+from uuid import UUID
+
+import phonenumbers
+
+from wafleet.accounts import Account, Accounts, PairingView
+from wafleet.accounts.figures import FleetRow
+from wafleet.accounts.summary import Fleet
+from wafleet.console.cards import Card
+from wafleet.console.needs import LinkStep
+from wafleet.domain.account import State
+from wafleet.domain.errors import NotFound
+from wafleet.tenants import Caller, Tenants
+
+ENDINGS = {
+    "link_expired": "expired",
+    "link_cancelled": "cancelled",
+    "link_refused": "refused",
+    "passkey": "passkey",
+}
+LINKED = frozenset({State.CONNECTING, State.ONLINE, State.DEGRADED, State.RECOVERING})
+
+
+class FleetDesk:
+    """Answers the Overview from the accounts and tenants slices.
+
+    picture     draws a QR code's text as SVG
+    linkable    transports whose accounts are linked by a phone
+    """
+
+    def __init__(
+        self,
+        *,
+        accounts: Accounts,
+        fleet: Fleet,
+        tenants: Tenants,
+        picture: Callable[[str], str],
+        linkable: Collection[str],
+    ) -> None:
+        self._accounts, self._fleet, self._tenants = accounts, fleet, tenants
+        self._picture, self._linkable = picture, frozenset(linkable)
+
+    async def cards(self, caller: Caller) -> Sequence[Card]:
+        view = await self._fleet.view(caller)
+        return [_card(row, linkable=row.transport in self._linkable) for row in view.accounts]
+
+    async def place(self, caller: Caller) -> str:
+        return "" if caller.tenant is None else (await self._tenants.get(caller, str(caller.tenant))).name
+
+    async def link(self, caller: Caller, account: str) -> None:
+        await self._accounts.link(caller, _id(account), again=True)
+
+    async def link_step(self, caller: Caller, account: str) -> LinkStep:
+        id = _id(account)
+        return self._step(await self._accounts.get(caller, id), await self._accounts.pairing(caller, id))
+
+    async def cancel_link(self, caller: Caller, account: str) -> None:
+        await self._accounts.cancel_link(caller, _id(account))
+
+    async def reconnect(self, caller: Caller, account: str) -> None:
+        await self._accounts.reconnect(caller, _id(account))
+
+    async def enable(self, caller: Caller, account: str) -> None:
+        await self._accounts.enable(caller, _id(account))
+
+    async def disable(self, caller: Caller, account: str) -> None:
+        await self._accounts.disable(caller, _id(account))
+
+    def _step(self, account: Account, pairing: PairingView) -> LinkStep:
+        stage = _stage(pairing)
+        linked, linking = stage == "linked", pairing.state is State.LINKING
+        return LinkStep(
+            name=account.name,
+            phone=shown(account.phone),
+            stage=stage,
+            sentence="The phone is linked." if linked else pairing.sentence,
+            next_step="Nothing to do: the number connects by itself." if linked else pairing.next_step,
+            qr=self._picture(pairing.qr) if linking and pairing.qr else "",
+            code=pairing.code if linking else "",
+            expires_at=pairing.expires_at if linking else None,
+        )
+
+
+def _stage(pairing: PairingView) -> str:
+    if pairing.state is State.LINKING:
+        return "scan" if pairing.qr or pairing.code else "starting"
+    if pairing.reason in ENDINGS:
+        return ENDINGS[pairing.reason]
+    return "linked" if pairing.state in LINKED else "failed"
+
+
+def _card(row: FleetRow, *, linkable: bool) -> Card:
+    told = row.state is not State.ONLINE and bool(row.reason)
+    return Card(
+        id=str(row.id),
+        name=row.name,
+        phone=row.phone,
+        shown=shown(row.phone),
+        tenant=row.tenant,
+        transport=row.transport,
+        role=row.role,
+        state=row.state.value,
+        reason=row.reason,
+        sentence=row.sentence if told else "",
+        next_step=row.next_step if told else "",
+        since=_ms(row.state_since),
+        active=_ms(row.last_activity_at) if row.last_activity_at else None,
+        waiting=row.waiting,
+        sent=row.sent_today,
+        received=row.received_today,
+        spark=row.spark,
+        linkable=linkable,
+    )
+
+
+@lru_cache(maxsize=50_000)
+def shown(phone: str) -> str:
+    """Write an E.164 number as people read it: +966 50 123 4567."""
+    try:
+        number = phonenumbers.parse(phone)
+    except phonenumbers.NumberParseException:
+        return phone
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.INTERNATIONAL)
+
+
+def _ms(moment: datetime) -> int:
+    return int(moment.timestamp() * 1000)
+
+
+def _id(account: str) -> UUID:
+    try:
+        return UUID(account)
+    except ValueError:
+        raise NotFound("There is no such account") from None
