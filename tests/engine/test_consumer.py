@@ -161,6 +161,19 @@ async def test_the_log_names_an_event_put_aside_but_not_its_words(
     assert "words of a customer" not in told
 
 
+async def test_events_put_aside_are_handled_once_the_consumer_is_mended(db: Db, until: Until) -> None:
+    await put(db, 1, 2, 3)
+    reader = Reader(1, 2)
+    consumer = Consumer(db, "c", reader.handle, start="beginning", tries=1)
+    await until(sees(db, consumer, 3))
+    reader.poisoned.remove(2)
+    assert await consumer.retry_dead() == 1
+    reader.poisoned.clear()
+    assert await consumer.retry_dead() == 1
+    assert await consumer.retry_dead() == 0
+    assert await handled(db) == [3, 2, 1]
+
+
 async def test_a_database_that_goes_away_is_never_an_events_fault(db: Db, until: Until) -> None:
     await put(db, 1)
 

@@ -100,10 +100,13 @@ async def read(tx: Tx, after: Position, *, most: int) -> list[Logged]:
         seq=after.seq,
         most=most,
     )
-    return [
-        Logged(position=Position(int(xid), seq), tenant=tenant, account=account, kind=kind, at=at, data=data)
-        for xid, seq, tenant, account, kind, at, data in rows
-    ]
+    return [logged(row) for row in rows]
+
+
+def logged(row: tuple[Any, ...]) -> Logged:
+    """Make an event of the columns xid (as text), seq, tenant_id, account_id, kind, at, data."""
+    xid, seq, tenant, account, kind, at, data = row
+    return Logged(position=Position(int(xid), seq), tenant=tenant, account=account, kind=kind, at=at, data=data)
 
 
 async def held_back(tx: Tx) -> bool:

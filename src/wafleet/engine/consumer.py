@@ -89,6 +89,40 @@ class Consumer:
         wakes.subscribe(bus.TOPIC, lambda _: loop.woken.set())
         return loop
 
+    async def retry_dead(self, *, most: int = 100) -> int:
+        """Hand the oldest events that were put aside to `handle` once more and return how many it took.
+
+        Each in a transaction of its own and out of order: what came after them has been handled long since.
+        """
+        async with self._db.fleet_tx() as tx:
+            rows = await tx.tuples(
+                """
+                select xid::text, seq, tenant_id, account_id, kind, at, data from dead_events
+                 where consumer = %(name)s order by xid, seq limit %(most)s
+                """,
+                name=self.name,
+                most=most,
+            )
+        return sum([await self._retried(bus.logged(row)) for row in rows])
+
+    async def _retried(self, event: Logged) -> bool:
+        try:
+            async with self._db.fleet_tx() as tx:
+                still_there = await tx.run(
+                    "delete from dead_events where consumer = %(name)s and xid = %(xid)s::xid8 and seq = %(seq)s",
+                    name=self.name,
+                    xid=str(event.position.xid),
+                    seq=event.position.seq,
+                )
+                if still_there:
+                    await self._handle(tx, [event])
+                return still_there == 1
+        except PASSING:
+            raise
+        except Exception as error:
+            log.warning("event_failed_again", consumer=self.name, kind=event.kind, error=type(error).__name__)
+            return False
+
     async def _step(self, limit: int) -> "_Step":
         events: list[Logged] = []
         try:
