@@ -8,7 +8,6 @@ from uuid import UUID
 import phonenumbers
 
 from wafleet.accounts import Account, Accounts, PairingView
-from wafleet.accounts.figures import FleetRow
 from wafleet.accounts.summary import Fleet
 from wafleet.console.cards import Card
 from wafleet.console.needs import LinkStep
@@ -46,7 +45,29 @@ class FleetDesk:
 
     async def cards(self, caller: Caller) -> Sequence[Card]:
         view = await self._fleet.view(caller)
-        return [_card(row, linkable=row.transport in self._linkable) for row in view.accounts]
+        return [
+            Card(
+                id=str(row.id),
+                name=row.name,
+                phone=row.phone,
+                shown=shown(row.phone),
+                tenant=row.tenant,
+                transport=row.transport,
+                role=row.role,
+                state=row.state.value,
+                reason=row.reason,
+                sentence="" if _is_well(row.state, row.reason) else row.sentence,
+                next_step="" if _is_well(row.state, row.reason) else row.next_step,
+                since=_ms(row.state_since),
+                active=_ms(row.last_activity_at) if row.last_activity_at else None,
+                waiting=row.waiting,
+                sent=row.sent_today,
+                received=row.received_today,
+                spark=row.spark,
+                linkable=row.transport in self._linkable,
+            )
+            for row in view.accounts
+        ]
 
     async def place(self, caller: Caller) -> str:
         return "" if caller.tenant is None else (await self._tenants.get(caller, str(caller.tenant))).name
@@ -72,7 +93,7 @@ class FleetDesk:
 
     def _step(self, account: Account, pairing: PairingView) -> LinkStep:
         stage = _stage(pairing)
-        linked, linking = stage == "linked", pairing.state is State.LINKING
+        linked, linking = stage == "linked", pairing.state == State.LINKING
         return LinkStep(
             name=account.name,
             phone=shown(account.phone),
@@ -86,35 +107,15 @@ class FleetDesk:
 
 
 def _stage(pairing: PairingView) -> str:
-    if pairing.state is State.LINKING:
+    if pairing.state == State.LINKING:
         return "scan" if pairing.qr or pairing.code else "starting"
     if pairing.reason in ENDINGS:
         return ENDINGS[pairing.reason]
     return "linked" if pairing.state in LINKED else "failed"
 
 
-def _card(row: FleetRow, *, linkable: bool) -> Card:
-    told = row.state is not State.ONLINE and bool(row.reason)
-    return Card(
-        id=str(row.id),
-        name=row.name,
-        phone=row.phone,
-        shown=shown(row.phone),
-        tenant=row.tenant,
-        transport=row.transport,
-        role=row.role,
-        state=row.state.value,
-        reason=row.reason,
-        sentence=row.sentence if told else "",
-        next_step=row.next_step if told else "",
-        since=_ms(row.state_since),
-        active=_ms(row.last_activity_at) if row.last_activity_at else None,
-        waiting=row.waiting,
-        sent=row.sent_today,
-        received=row.received_today,
-        spark=row.spark,
-        linkable=linkable,
-    )
+def _is_well(state: State, reason: str) -> bool:
+    return state == State.ONLINE or not reason
 
 
 @lru_cache(maxsize=50_000)

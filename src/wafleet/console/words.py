@@ -44,6 +44,7 @@ UNAIDED: Final = (
 """Reasons that no button of this page helps against."""
 
 TRANSPORTS: Final[Mapping[str, str]] = {
+    "simulated": "Simulator",
     "simulator": "Simulator",
     "twilio": "Twilio",
     "meta": "Meta Cloud",

@@ -93,7 +93,7 @@ function write(node, text) {
 }
 
 function tick(parts, a) {
-  write(parts.active, a.active ? ago(a.active) : "no traffic yet");
+  write(parts.active, a.active ? ago(a.active) : "no traffic");
   parts.active.title = a.active ? `Last message ${exact.format(a.active)}` : "";
   write(parts.since, a.state === "online" ? "" : lasting(a.since));
 }
