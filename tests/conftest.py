@@ -1,9 +1,9 @@
 """A database of its own for each test: a copy of a migrated template on a real PostgreSQL."""
 
+import asyncio
 import os
 import uuid
 from collections.abc import AsyncIterator, Iterator
-from pathlib import Path
 
 import psycopg
 import pytest
@@ -12,9 +12,8 @@ from psycopg.conninfo import make_conninfo
 
 from wafleet.engine.clock import ManualClock
 from wafleet.engine.db import Db
+from wafleet.engine.migrate import migrate
 from wafleet.engine.postgres import PostgresSettings, open_postgres
-
-MIGRATIONS = Path(__file__).parents[1] / "src/wafleet/engine/migrations"
 
 
 @pytest.fixture(scope="session")
@@ -38,9 +37,7 @@ def template(server: str) -> Iterator[str]:
     name = f"wafleet_template_{uuid.uuid4().hex[:8]}"
     with psycopg.connect(server, autocommit=True) as admin:
         admin.execute(f"create database {name}".encode())
-        with psycopg.connect(make_conninfo(server, dbname=name)) as conn:
-            for file in sorted(MIGRATIONS.glob("*.sql")):
-                conn.execute(file.read_bytes())
+        asyncio.run(migrate(make_conninfo(server, dbname=name)))
         yield name
         admin.execute(f"drop database {name} with (force)".encode())
 

@@ -127,7 +127,7 @@ async def test_a_user_without_rights_is_told_what_an_administrator_must_run(serv
             admin.execute(f"alter database {empty_name(empty)} owner to {user}".encode())
             with pytest.raises(migrate.NotAllowed, match=f"grant wafleet_tenant to {user} with admin option;"):
                 await bring_up_to_date(make_conninfo(empty, user=user))
-            admin.execute(f"alter role {user} createrole; grant wafleet_tenant to {user} with admin option".encode())
+            admin.execute(f"grant wafleet_tenant to {user} with admin option".encode())
             assert await bring_up_to_date(make_conninfo(empty, user=user)) == Migrated(0, NEWEST)
         finally:
             admin.execute(f"drop database {empty_name(empty)} with (force)".encode())

@@ -8,6 +8,7 @@ from typing import Final, Generic, TypeVar
 import psycopg
 import structlog
 
+from wafleet.engine import observe
 from wafleet.engine.db import DatabaseAway
 
 log = structlog.get_logger(__name__)
@@ -67,22 +68,29 @@ class Batch(Generic[In, Out]):
             raise
 
     async def _write_or_wait(self, taken: list[tuple[In, asyncio.Future[Out]]]) -> None:
-        while True:
-            try:
+        while not await self._written(taken):
+            pass
+
+    async def _written(self, taken: list[tuple[In, asyncio.Future[Out]]]) -> bool:
+        """Write once; False: nothing of it counts, so it is to be written again."""
+        try:
+            with observe.batch_seconds.labels(self._name).time():
                 answers = await self._write([item for item, _ in taken])
-            except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure):
-                continue  # another node wrote the same rows in another order: nothing of ours counts, so again
-            except DatabaseAway as error:
-                if not self._patient:
-                    return _fail(taken, error)
+        except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure):
+            return False  # another node wrote the same rows in another order
+        except DatabaseAway as error:
+            if self._patient:
                 await asyncio.sleep(RETRY_PAUSE_S)
-            except Exception as error:
-                return await self._one_by_one(taken, error)
-            else:
-                for (_, answer), value in zip(taken, answers, strict=True):
-                    if not answer.done():
-                        answer.set_result(value)
-                return None
+                return False
+            _fail(taken, error)
+        except Exception as error:
+            await self._one_by_one(taken, error)
+        else:
+            observe.batch_items.labels(self._name).observe(len(taken))
+            for (_, answer), value in zip(taken, answers, strict=True):
+                if not answer.done():
+                    answer.set_result(value)
+        return True
 
     async def _one_by_one(self, taken: list[tuple[In, asyncio.Future[Out]]], error: Exception) -> None:
         """One bad item must not cost its neighbours theirs."""

@@ -12,6 +12,8 @@ from psycopg.rows import class_row, tuple_row
 from psycopg.types.json import set_json_dumps, set_json_loads
 from psycopg_pool import AsyncConnectionPool, PoolTimeout
 
+from wafleet.engine import observe
+
 Row = TypeVar("Row")
 
 set_json_dumps(lambda value: msgspec.json.encode(value))
@@ -87,7 +89,8 @@ class Db:
             check=None,
         )
         async with pool:
-            yield cls(pool, dsn)
+            with observe.watched_pool("main", pool.get_stats):
+                yield cls(pool, dsn)
 
     @asynccontextmanager
     async def tx(self, reach: Reach) -> AsyncGenerator[Tx]:

@@ -211,7 +211,7 @@ def _in_a_sentence(conn: AsyncConnection[Any]) -> Generator[None]:
     except psycopg.errors.InsufficientPrivilege as error:
         user, database = _quoted(conn.info.user), _quoted(conn.info.dbname)
         if "role" in str(error):
-            remedy = f"alter role {user} createrole; create role {SHARED_ROLE}; "
+            remedy = f"create role {SHARED_ROLE}; "
             remedy += f"grant {SHARED_ROLE} to {user} with admin option;"
         else:
             remedy = f"alter database {database} owner to {user};"

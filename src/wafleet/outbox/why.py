@@ -74,6 +74,7 @@ FAILED: Final = {
     "content": "WhatsApp refuses this content",
     "throttled": "WhatsApp slows this number down",
     "no_answer": "no answer came",
+    "never_crossed": "the network answered, but never had it; send it again",
 }
 
 

@@ -13,7 +13,7 @@ from wafleet.accounts.live.held import Held
 from wafleet.accounts.live.sessions import Sessions
 from wafleet.accounts.live.store import Row, lease_name
 from wafleet.domain.ids import AccountId
-from wafleet.engine import leases
+from wafleet.engine import leases, observe
 from wafleet.engine.clock import Clock
 from wafleet.engine.db import Db
 from wafleet.engine.leases import Lease, Node
@@ -45,6 +45,7 @@ class Holdings:
     async def renew(self) -> None:
         """Renew every lease; drop the accounts that another node took."""
         before = list(self._held.values())
+        observe.leases_held.labels("account").set(len(before))
         kept = await self._node.renew()
         for held in before:
             if lease_name(held.row.id) not in kept and not held.dropped:

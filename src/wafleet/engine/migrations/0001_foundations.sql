@@ -2,8 +2,10 @@
 -- sees the rows of the tenant named by the setting `wafleet.tenant`, and nothing when none is named.
 
 do $$ begin
-    create role wafleet_tenant nologin;
-exception when duplicate_object or unique_violation then null;
+    if not exists (select from pg_roles where rolname = 'wafleet_tenant') then
+        create role wafleet_tenant nologin;
+    end if;
+exception when duplicate_object or unique_violation then null;  -- another database of this server made it just now
 end $$;
 do $$ begin
     execute format('grant wafleet_tenant to %I', current_user);

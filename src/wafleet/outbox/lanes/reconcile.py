@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from typing import Final
 
 from wafleet.accounts import Live
@@ -65,6 +66,21 @@ def outcomes(stranded: Iterable[Stranded], found: Mapping[MessageId, Found | Non
     return [
         _outcome(one, one.id in found) for one in stranded if one.state is Sending.SENDING and not found.get(one.id)
     ]
+
+
+def news(stranded: Iterable[Stranded], found: Mapping[MessageId, Found | None], *, now: datetime) -> list[Receipt]:
+    """Say what the network's answers teach, as receipts.
+
+    A message that it took from a mute session and does not have has failed: its ladder does not go back.
+    """
+    receipts: list[Receipt] = []
+    for one in stranded:
+        what = found.get(one.id)
+        if what is not None:
+            receipts.append(Receipt(message=one.id, provider_id=what.provider_id, state=what.state, at=now))
+        elif one.state is Sending.SENT and one.id in found:
+            receipts.append(Receipt(message=one.id, state=Sending.FAILED, at=now, reason="never_crossed"))
+    return receipts
 
 
 def _outcome(one: Stranded, told: bool) -> Outcome:

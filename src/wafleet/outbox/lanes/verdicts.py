@@ -11,7 +11,7 @@ from wafleet.transports.base import NotSent, Refused, RefusedAccount, SendError,
 FIRST_RETRY: Final = timedelta(seconds=1)
 LONGEST_RETRY: Final = timedelta(minutes=5)
 ACCOUNT_PAUSE: Final = timedelta(seconds=60)  # after the network refused the account, not the message
-AWAY: Final = frozenset({"session_gone", "unsure"})  # the message never left the house: the try does not count
+AWAY: Final = frozenset({"network", "unsure"})  # the message never left the house: the try does not count
 
 
 def sent(claim: Claim, provider_id: str) -> Outcome:
