@@ -143,6 +143,7 @@ async def measure(folder: Path, server: psutil.Process, accounts: int, total: in
     await control.start_load(1e6, total=total)
     await tally.reach(inbound=total)
     report("received and acknowledged", total, begin, here, there, server)
+    await asyncio.gather(*(s.ping() for s in sessions))  # so that the acknowledgements have arrived
     lines = await control.ledger()
     print(f"ledger: sent {sum(x.sent for x in lines)}, received {sum(x.received for x in lines)}")
     await transport.close()

@@ -12,6 +12,11 @@ def steady() -> Now:
     return lambda: offset + time.monotonic()
 
 
+def from_now(seconds: float) -> float:
+    """Return the wall time, in seconds, at which these seconds will have passed."""
+    return time.time() + seconds
+
+
 class ManualClock:
     """Stand still until told; for tests. Call it to read it."""
 

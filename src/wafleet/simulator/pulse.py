@@ -5,7 +5,7 @@ from typing import Final
 
 from wafleet.simulator.world import World
 
-_SHORTEST_S: Final = 0.002  # happenings this close together share one wake-up
+_SHORTEST_S: Final = 0.004  # happenings this close together share one wake-up
 
 
 class Pulse:
@@ -40,7 +40,7 @@ class Pulse:
         if self._timer:
             self._timer.cancel()
         self._due = due
-        self._timer = self.loop.call_later(max(due - self._world.clock(), _SHORTEST_S), self._beat)
+        self._timer = self.loop.call_later(max(due - self._world.clock(), 0.0) + _SHORTEST_S, self._beat)
 
     def _beat(self) -> None:
         self._timer, self._beating = None, True

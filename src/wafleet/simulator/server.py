@@ -27,6 +27,7 @@ log = logging.getLogger(__name__)
 
 _UNREAD: Final = 64 * 1024 * 1024  # bytes a client may leave unread before it is cut off
 _HELLO_S: Final = 5.0
+_GATHER_S: Final = 0.002  # what is said within this time goes out as one write; networks are slower
 
 
 class Server:
@@ -58,7 +59,8 @@ class Server:
     def joined(self, client: "_Client") -> Line:
         """A client showed the token: give it a line."""
         self._clients.add(client)
-        return Line(self._world, client.write, asyncio.get_running_loop().call_soon)
+        loop = asyncio.get_running_loop()
+        return Line(self._world, client.write, lambda flush: loop.call_later(_GATHER_S, flush))
 
     def left(self, client: "_Client") -> None:
         self._clients.discard(client)

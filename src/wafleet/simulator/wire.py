@@ -1,6 +1,7 @@
 """The client's side of the protocol, whatever carries it: requests with answers, and sessions that hear."""
 
 import asyncio
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
 from typing import Any, Final, Protocol
@@ -102,7 +103,7 @@ class Channel:
             self._early.append(lambda: call(*with_))
 
 
-class Wire:
+class Wire(ABC):
     """Requests and sessions of one connection. A subclass says how messages get across."""
 
     def __init__(self) -> None:
@@ -129,9 +130,9 @@ class Wire:
             frames.Welcome: lambda _: None,
         }
 
+    @abstractmethod
     def _carry(self, messages: Sequence[Message]) -> None:
         """Put messages on their way."""
-        raise NotImplementedError
 
     async def close(self) -> None:
         """Close the connection; all its sessions end."""

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
 from uuid import UUID
 
 import msgspec
@@ -15,6 +15,7 @@ from wafleet.domain.inbound import Inbound, Receipt
 from wafleet.domain.message import Content, Sending, Text, Unsupported
 from wafleet.simulator import frames
 from wafleet.simulator.client import connect_folder
+from wafleet.simulator.clock import from_now
 from wafleet.simulator.local import Local
 from wafleet.simulator.wire import Channel, Gone, NoAnswer, Refusal, Wire
 from wafleet.simulator.world import World
@@ -69,18 +70,24 @@ class Simulated:
         self._answer_s, self._open_s = answer_s, open_s
 
     @classmethod
-    def at(cls, folder: Path, *, answer_s: float = 5.0, open_s: float = 20.0) -> "Simulated":
+    def at(cls, folder: Path, *, answer_s: float = 5.0, open_s: float = 20.0) -> Self:
         """Use the simulator's process whose folder this is, wherever it listens by then."""
         return cls(lambda: connect_folder(folder), answer_s=answer_s, open_s=open_s)
 
     @classmethod
-    def within(cls, world: World, *, answer_s: float = 5.0, open_s: float = 20.0) -> "Simulated":
+    def within(cls, world: World, *, answer_s: float = 5.0, open_s: float = 20.0) -> Self:
         """Use a world in this process."""
 
         async def connect() -> Wire:
             return Local(world)
 
         return cls(connect, answer_s=answer_s, open_s=open_s)
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
 
     async def open(self, number: Number, credentials: bytes, listener: Listener) -> Session:
         """Open the account's session. Raises OpenError only."""
@@ -244,7 +251,7 @@ def _message(ref: bytes) -> MessageId:
 
 
 def _until(wait: float) -> datetime | None:
-    return datetime.now(UTC) + timedelta(seconds=wait) if wait > 0 else None
+    return datetime.fromtimestamp(from_now(wait), UTC) if wait > 0 else None
 
 
 def _reason(reason: str, wait: float) -> str:
@@ -252,7 +259,7 @@ def _reason(reason: str, wait: float) -> str:
 
 
 def _pairing(shown: frames.Shown) -> Pairing:
-    return Pairing(shown.qr, shown.code, datetime.now(UTC) + timedelta(seconds=shown.seconds))
+    return Pairing(shown.qr, shown.code, _until(shown.seconds))
 
 
 def _send_error(error: Gone | NoAnswer | Refusal) -> SendError:
