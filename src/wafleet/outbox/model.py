@@ -73,6 +73,9 @@ class Stranded:
     state: Sending  # SENDING, or SENT when only its receipts may be missing
     provider_id: str | None
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "state", Sending(self.state))
+
 
 @dataclass(frozen=True, slots=True)
 class Learnt:

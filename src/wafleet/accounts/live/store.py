@@ -30,6 +30,9 @@ class Row:
     created_at: datetime
     deleted: bool
 
+    def __post_init__(self) -> None:
+        self.desired, self.state = Desired(self.desired), State(self.state)
+
 
 @dataclass(frozen=True, slots=True)
 class Move:
