@@ -32,13 +32,12 @@ TRANSPORTS = {
 class Mirror:
     """Stands for encryption: what is stored differs from what was given, and belongs to one account."""
 
-    def encrypt(self, plain: bytes, *, about: str) -> bytes:
-        return about.encode() + b"|" + plain[::-1]
+    def encrypt(self, plain: bytes, *, about: bytes) -> bytes:
+        return about + plain[::-1]
 
-    def decrypt(self, sealed: bytes, *, about: str) -> bytes:
-        owner, _, body = sealed.partition(b"|")
-        assert owner.decode() == about
-        return body[::-1]
+    def decrypt(self, stored: bytes, *, about: bytes) -> bytes:
+        assert stored.startswith(about)
+        return stored[len(about) :][::-1]
 
 
 @dataclass

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from tests.accounts.offices import FLEET_CALLER, Mirror, Office, actions_on, events_of, fields, put_in
 
-from wafleet.accounts import Accounts
+from wafleet.accounts import Accounts, about
 from wafleet.domain.account import State
 from wafleet.domain.errors import Conflict, Forbidden, Invalid, NotFound
 from wafleet.domain.ids import AccountId, TenantId, new_id
@@ -95,7 +95,7 @@ async def test_entered_credentials_are_sealed_and_only_hinted_at(accounts: Accou
     async with db.fleet_tx() as tx:
         kept = await tx.value("select credentials from accounts where id = %(id)s", id=made.id)
         logged = await tx.value("select string_agg(data::text, '') from events")
-    assert Mirror().decrypt(bytes(kept), about=f"account:{made.id}") == secret.encode()
+    assert Mirror().decrypt(bytes(kept), about=about(made.id)) == secret.encode()
     assert secret not in repr(made) + logged
 
 

@@ -27,7 +27,7 @@ LIVE: Final = frozenset({State.ONLINE, State.DEGRADED})
 class Sealer(Protocol):
     """Encrypts what must not be read from the database."""
 
-    def encrypt(self, plain: bytes, *, about: str) -> bytes: ...
+    def encrypt(self, plain: bytes, *, about: bytes) -> bytes: ...
 
 
 class Changes:

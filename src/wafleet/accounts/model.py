@@ -2,8 +2,7 @@
 
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
 from typing import Any, Final, TypedDict
 
 import msgspec
@@ -13,6 +12,7 @@ from wafleet.domain import phone
 from wafleet.domain.account import Desired, State, explain
 from wafleet.domain.errors import Invalid
 from wafleet.domain.ids import AccountId, TenantId
+from wafleet.engine.web import Stamp
 
 LONGEST_NAME: Final = 100
 LONGEST_ROLE: Final = 50
@@ -40,18 +40,18 @@ class Account:
     state: State
     reason: str
     detail: str
-    sentence: str = field(init=False)
-    next_step: str = field(init=False)
-    state_since: datetime
-    retry_at: datetime | None
+    sentence: str = ""  # follows from the reason, like the next step
+    next_step: str = ""
+    state_since: Stamp
+    retry_at: Stamp | None
     credentials_hint: str
     linked: bool
     node: str | None  # which node holds its session
-    last_inbound_at: datetime | None
-    last_sent_at: datetime | None
+    last_inbound_at: Stamp | None
+    last_sent_at: Stamp | None
     waiting: int  # messages in its outbox
-    created_at: datetime
-    updated_at: datetime
+    created_at: Stamp
+    updated_at: Stamp
 
     def __post_init__(self) -> None:
         why = explain(self.reason)
@@ -67,12 +67,12 @@ class PairingView:
 
     state: State
     reason: str
-    sentence: str = field(init=False)
-    next_step: str = field(init=False)
+    sentence: str = ""  # follows from the reason, like the next step
+    next_step: str = ""
     qr: str = ""  # the text inside the QR code
     code: str = ""  # the pairing code to type on the phone
-    expires_at: datetime | None = None
-    deadline_at: datetime | None = None  # when linking is given up
+    expires_at: Stamp | None = None
+    deadline_at: Stamp | None = None  # when linking is given up
 
     def __post_init__(self) -> None:
         why = explain(self.reason)
@@ -85,8 +85,8 @@ class Statistics:
     """What one account did in a period."""
 
     account: AccountId
-    since: datetime
-    until: datetime
+    since: Stamp
+    until: Stamp
     sent: int
     received: int
     delivered: int
@@ -172,9 +172,9 @@ def hint(secret: str) -> str:
     return secret[-SHOWN_OF_SECRET:] if len(secret) >= SHORTEST_SHOWN else ""
 
 
-def about(account: AccountId) -> str:
+def about(account: AccountId) -> bytes:
     """Name what an account's encrypted credentials belong to, so that they cannot be moved to another row."""
-    return f"account:{account}"
+    return account.bytes
 
 
 def _priority(value: int, field: str) -> int:
