@@ -5,7 +5,8 @@ from tests.accounts.offices import TRANSPORTS, Mirror, Office, fields, make_offi
 
 from wafleet.accounts import Account, Accounts
 from wafleet.accounts.summary import Fleet
-from wafleet.console.desk import FleetDesk, shown
+from wafleet.console import FleetDesk
+from wafleet.console.desk import shown
 from wafleet.domain.account import State
 from wafleet.domain.errors import NotFound
 from wafleet.engine.clock import ManualClock

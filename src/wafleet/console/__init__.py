@@ -7,11 +7,12 @@ from starlette.responses import RedirectResponse, Response
 from wafleet.console import entrance, linking, overview
 from wafleet.console.assets import PREFIX, Assets
 from wafleet.console.cards import Card
+from wafleet.console.desk import FleetDesk
 from wafleet.console.live import Live
 from wafleet.console.needs import Desk, Door, LinkStep
 from wafleet.console.pages import Pages
 
-__all__ = ["Card", "Desk", "Door", "LinkStep", "Live", "router"]
+__all__ = ["Card", "Desk", "Door", "FleetDesk", "LinkStep", "Live", "router"]
 
 
 def router(*, door: Door, desk: Desk, live: Live) -> APIRouter:

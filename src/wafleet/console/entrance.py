@@ -8,7 +8,6 @@ from starlette.responses import RedirectResponse, Response
 from wafleet.console.needs import Door
 from wafleet.console.pages import SAFE, SIGN_IN, Pages, routes_of
 from wafleet.domain.errors import SignInNeeded, TooMany, WafleetError
-from wafleet.tenants import Scope
 
 HOME = "/console"
 
@@ -64,7 +63,7 @@ def _away(to: str) -> RedirectResponse:
 
 async def _is_in(door: Door, request: Request) -> bool:
     try:
-        await door.may(Scope.READ)(request)
+        await door.caller(request)
     except WafleetError:
         return False
     return True

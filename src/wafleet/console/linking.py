@@ -2,12 +2,13 @@
 
 import hashlib
 from dataclasses import replace
+from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends
 from starlette.responses import Response
 
 from wafleet.console.needs import Desk, Door, LinkStep
-from wafleet.console.pages import SAFE, Pages, routes_of
+from wafleet.console.pages import SAFE, Pages, permitted, routes_of
 from wafleet.domain.account import explain
 from wafleet.tenants import Caller, Scope
 
@@ -17,7 +18,7 @@ UNDER_WAY = frozenset({"starting", "scan"})
 def router(*, door: Door, desk: Desk, pages: Pages) -> APIRouter:
     """Routes of the link dialog."""
     routes = APIRouter(prefix="/console/accounts/{account}/link", include_in_schema=False, route_class=routes_of(pages))
-    looking, acting = door.may(Scope.READ), door.may(Scope.CONTROL)
+    looking, acting = permitted(door, Scope.READ), permitted(door, Scope.CONTROL)
 
     async def step(caller: Caller, account: str, seen: str = "") -> Response:
         link = await desk.link_step(caller, account)
@@ -28,18 +29,16 @@ def router(*, door: Door, desk: Desk, pages: Pages) -> APIRouter:
         return pages.page("_link.html", link=link, mark=mark, account=account, ended=link.stage not in UNDER_WAY)
 
     @routes.post("")
-    async def start_linking(request: Request, account: str) -> Response:
-        caller = await acting(request)
+    async def start_linking(account: str, caller: Annotated[Caller, Depends(acting)]) -> Response:
         await desk.link(caller, account)
         return await step(caller, account)
 
     @routes.get("")
-    async def linking(request: Request, account: str, seen: str = "") -> Response:
-        return await step(await looking(request), account, seen)
+    async def linking(account: str, caller: Annotated[Caller, Depends(looking)], seen: str = "") -> Response:
+        return await step(caller, account, seen)
 
     @routes.post("/cancel")
-    async def cancel_linking(request: Request, account: str) -> Response:
-        caller = await acting(request)
+    async def cancel_linking(account: str, caller: Annotated[Caller, Depends(acting)]) -> Response:
         link = await desk.link_step(caller, account)
         await desk.cancel_link(caller, account)
         why = explain("link_cancelled")  # said here: by now the account may have gone back to its former session

@@ -9,14 +9,18 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
 from wafleet.console.cards import Card
-from wafleet.tenants import Caller, Scope
+from wafleet.tenants import Caller
 
 
 class Door(Protocol):
     """Who may come in; `wafleet.tenants` has the real one."""
 
-    def may(self, scope: Scope) -> Callable[..., Coroutine[Any, Any, Caller]]:
-        """Return what finds the caller of a request, who has `scope`, and checks that a change came from our pages."""
+    def known(self) -> Callable[..., Coroutine[Any, Any, Caller]]:
+        """Return a dependency: the caller of a request, who must have asked for a change from our own pages."""
+        ...
+
+    async def caller(self, connection: HTTPConnection) -> Caller:
+        """Return who a connection is. Raises SignInNeeded."""
         ...
 
     def csrf(self, connection: HTTPConnection) -> str: ...

@@ -2,14 +2,15 @@
 
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response, StreamingResponse
 
 from wafleet.console.cards import Full, embedded
 from wafleet.console.live import Live, milliseconds
 from wafleet.console.needs import Desk, Door
-from wafleet.console.pages import SAFE, Pages, routes_of
+from wafleet.console.pages import SAFE, Pages, permitted, routes_of
 from wafleet.console.words import LOOKS, TRANSPORTS, UNAIDED
 from wafleet.tenants import Caller, Scope
 
@@ -24,11 +25,10 @@ def router(*, door: Door, desk: Desk, live: Live, pages: Pages) -> APIRouter:
     """Routes of the Overview."""
     routes = APIRouter(prefix="/console", include_in_schema=False, route_class=routes_of(pages))
 
-    looking, acting = door.may(Scope.READ), door.may(Scope.CONTROL)
+    looking, acting = permitted(door, Scope.READ), permitted(door, Scope.CONTROL)
 
     @routes.get("")
-    async def overview(request: Request) -> Response:
-        caller = await looking(request)
+    async def overview(request: Request, caller: Annotated[Caller, Depends(looking)]) -> Response:
         fleet = Full(now=milliseconds(datetime.now(UTC)), accounts=await desk.cards(caller))
         return pages.page(
             "overview.html",
@@ -39,22 +39,20 @@ def router(*, door: Door, desk: Desk, live: Live, pages: Pages) -> APIRouter:
             words=_words(caller),
         )
 
-    @routes.get("/signed-in")
-    async def signed_in(request: Request) -> Response:
-        await looking(request)
+    @routes.get("/signed-in", dependencies=[Depends(looking)])
+    async def signed_in() -> Response:
         return Response(status_code=204, headers=dict(SAFE))
 
     @routes.get("/live")
-    async def live_line(request: Request, seen: str = "") -> Response:
-        caller = await looking(request)
+    async def live_line(request: Request, caller: Annotated[Caller, Depends(looking)], seen: str = "") -> Response:
         frames = live.follow(caller, seen=request.headers.get("last-event-id") or seen)
         headers = {**SAFE, "X-Accel-Buffering": "no"}
         return StreamingResponse(frames, media_type="text/event-stream", headers=headers)
 
     def action(name: str, act: Callable[[Caller, str], Awaitable[None]]) -> None:
         @routes.post(f"/accounts/{{account}}/{name}")
-        async def do(request: Request, account: str) -> Response:  # pyright: ignore[reportUnusedFunction]
-            await act(await acting(request), account)
+        async def do(account: str, caller: Annotated[Caller, Depends(acting)]) -> Response:  # pyright: ignore[reportUnusedFunction]
+            await act(caller, account)
             return pages.notice("good", DONE[name])
 
     action("reconnect", desk.reconnect)

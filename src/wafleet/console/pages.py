@@ -1,17 +1,20 @@
 """Templates, the headers that keep pages safe, and errors as pages or notices."""
 
 from collections.abc import Callable, Coroutine, Mapping
-from typing import Any, Final
+from typing import Annotated, Any, Final
 from urllib.parse import urlencode
 
+from fastapi import Depends
 from fastapi.routing import APIRoute
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from wafleet.console.assets import Assets
+from wafleet.console.needs import Door
 from wafleet.domain.errors import SignInNeeded, Unavailable, WafleetError
 from wafleet.engine.db import DatabaseAway
+from wafleet.tenants import Caller, Scope
 
 SIGN_IN: Final = "/sign-in"
 SAFE: Final[Mapping[str, str]] = {
@@ -47,6 +50,17 @@ class Pages:
     def notice(self, tone: str, sentence: str, *, status: int = 200) -> HTMLResponse:
         """A fragment for the corner of the page where news appears."""
         return self.page("_notice.html", status=status, tone=tone, sentence=sentence)
+
+
+def permitted(door: Door, scope: Scope) -> Callable[..., Coroutine[Any, Any, Caller]]:
+    """Return a dependency: the caller of a page, who has `scope`."""
+    known = door.known()
+
+    async def checked(caller: Annotated[Caller, Depends(known)]) -> Caller:
+        caller.require(scope)
+        return caller
+
+    return checked
 
 
 def is_fragment(request: Request) -> bool:

@@ -44,7 +44,6 @@ UNAIDED: Final = (
 """Reasons that no button of this page helps against."""
 
 TRANSPORTS: Final[Mapping[str, str]] = {
-    "simulated": "Simulator",
     "simulator": "Simulator",
     "twilio": "Twilio",
     "meta": "Meta Cloud",
