@@ -30,7 +30,7 @@ async def claim(
     """Put due messages on the wire, per account at most its room, replies first, in each conversation's order.
 
     Nothing for an account whose lease has changed hands or run out. One message per conversation is on the wire at a
-    time (unique index outbox_one_on_the_wire); a later one waits while an earlier of the same priority is due.
+    time (unique index outbox_one_on_the_wire); a later one waits while an earlier one, or a reply, is due.
     cooling  "account recipient" pairs that must wait for their next message
     """
     rows = await tx.tuples(
@@ -52,8 +52,8 @@ async def claim(
                                     where s.conversation_id = o.conversation_id and s.state = 'sending')
                    and not exists (select 1 from outbox e
                                     where e.conversation_id = o.conversation_id and e.state = 'queued'
-                                      and e.priority = o.priority and e.due_at <= now()
-                                      and (e.due_at, e.seq) < (o.due_at, o.seq))
+                                      and e.due_at <= now()
+                                      and (e.priority, e.due_at, e.seq) < (o.priority, o.due_at, o.seq))
                    and (%(cooling)s::text[] = '{}' or o.conversation_id not in (
                         select c.id from conversations c
                          where c.account_id = w.account_id
