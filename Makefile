@@ -10,7 +10,7 @@ JOBS ?= 2
 # more words for a command: make demo ARGS="--accounts 1000", make test ARGS="-k lease -x"
 ARGS ?=
 
-.PHONY: help setup demo run test check format reference bench clean
+.PHONY: help setup demo run test check style types imports pages format reference bench clean
 
 help: ## Show this list
 	@printf '\n  \033[1mwafleet\033[0m  a fleet of WhatsApp numbers as one reliable system\n\n'
@@ -29,11 +29,19 @@ run: setup ## Start wafleet with the settings in WAFLEET_*, .env and wafleet.tom
 test: setup ## Run every test, on a PostgreSQL of its own
 	@$(python) -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
 
-check: setup ## Check style, types, imports and whether the reference pages are up to date
+check: style types imports pages ## Check style, types, imports and the reference pages (with -k: all of them)
+
+style: setup
 	@$(python) -m ruff check .
 	@$(python) -m ruff format --check .
+
+types: setup
 	@$(python) -m pyright
+
+imports: setup
 	@.venv/bin/lint-imports --no-logo
+
+pages: setup
 	@$(python) docs/generate.py --check
 
 format: setup ## Put the code into the house style
