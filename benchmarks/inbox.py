@@ -20,6 +20,7 @@ from pathlib import Path
 import psycopg
 from psycopg.conninfo import make_conninfo
 
+from wafleet import outbox
 from wafleet.domain.ids import AccountId, TenantId, new_id
 from wafleet.domain.inbound import Inbound
 from wafleet.domain.message import Text
@@ -90,7 +91,8 @@ async def accepted_per_second(db: Db, tenant: TenantId, accounts: list[AccountId
 async def raw_per_second(db: Db, tenant: TenantId, accounts: list[AccountId], inbounds: list[Inbound]) -> float:
     rows = [arrival(tenant, accounts[nr % len(accounts)], one) for nr, one in enumerate(inbounds)]
     async with db.fleet_tx() as tx:
-        conversations = await store.conversations_of(tx, rows)
+        known = await outbox.conversations(tx, [(one.tenant, one.account, one.identity) for one in rows])
+        conversations = [known[one.account, one.identity] for one in rows]
     began = time.perf_counter()
     for start in range(0, len(rows), MOST):
         async with db.fleet_tx() as tx:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from tests.inbox.shops import AT, Shop, said
 
+from wafleet import outbox
 from wafleet.domain.ids import MessageId, new_id
 from wafleet.domain.inbound import Inbound
 from wafleet.domain.message import ContactCard, Content, Location, Text, Unsupported
@@ -199,7 +200,8 @@ async def test_two_inboxes_and_a_sender_on_the_same_conversations_never_deadlock
             identities = [f"i{chance.randrange(300)}" for _ in range(40)]
             rows = [_row(shop, identity) for identity in identities]
             async with db.fleet_tx() as tx:
-                conversations = await store.conversations_of(tx, rows)
+                known = await outbox.conversations(tx, [(one.tenant, one.account, one.identity) for one in rows])
+                conversations = [known[one.account, one.identity] for one in rows]
                 await store.touch(tx, list(zip(rows, conversations, strict=True)))
                 await store.count(tx, [(shop.tenant, shop.account, "queued") for _ in rows])
             done[name] += 1
@@ -217,6 +219,4 @@ async def test_two_inboxes_and_a_sender_on_the_same_conversations_never_deadlock
 
 
 def _row(shop: Shop, identity: str) -> store.Arrival:
-    return store.Arrival(
-        MessageId(new_id()), shop.tenant, shop.account, identity, "", f"{new_id()}", "{}", "", AT
-    )
+    return store.Arrival(MessageId(new_id()), shop.tenant, shop.account, identity, "", f"{new_id()}", "{}", "", AT)

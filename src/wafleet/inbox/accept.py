@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from typing import Final, NamedTuple
 
+from wafleet import outbox
+from wafleet.domain.clean import clean, json_of
 from wafleet.domain.events import Kind
 from wafleet.domain.ids import AccountId, ConversationId, MessageId, TenantId, new_id
 from wafleet.domain.inbound import Inbound
@@ -12,7 +14,6 @@ from wafleet.engine import bus
 from wafleet.engine.batch import Batch
 from wafleet.engine.db import Db
 from wafleet.inbox import store
-from wafleet.inbox.clean import clean, json_of
 from wafleet.inbox.store import Arrival
 
 MOST: Final = 500  # messages per transaction
@@ -59,7 +60,8 @@ class Inbox:
     async def _write(self, given: Sequence[_Given]) -> list[bool]:
         arrivals = [arrival(*one) for one in given]
         async with self._db.fleet_tx() as tx:
-            conversations = await store.conversations_of(tx, arrivals)
+            known = await outbox.conversations(tx, [(one.tenant, one.account, one.identity) for one in arrivals])
+            conversations = [known[one.account, one.identity] for one in arrivals]
             new = await store.add_messages(tx, arrivals, conversations)
             fresh = [pair for pair in zip(arrivals, conversations, strict=True) if pair[0].id in new]
             if fresh:

@@ -11,7 +11,7 @@ from datetime import datetime
 from typing import Final
 from uuid import UUID
 
-from wafleet.domain.ids import AccountId, ConversationId, MessageId, TenantId, new_id
+from wafleet.domain.ids import AccountId, ConversationId, MessageId, TenantId
 from wafleet.engine.db import Tx
 
 PREVIEW: Final = 200  # characters of a message that a list of conversations shows
@@ -30,54 +30,6 @@ class Arrival:
     content: str  # JSON
     words: str
     at: datetime
-
-
-async def conversations_of(tx: Tx, arrivals: Sequence[Arrival]) -> list[ConversationId]:
-    """Find or begin the conversation of each arrival, and keep them all locked until the transaction ends.
-
-    Missing ones are inserted before any is locked: a writer that waits for another's insert holds no lock that the
-    other could want.
-    """
-    keys = sorted({(one.account, one.identity): one.tenant for one in arrivals}.items())
-    known: dict[tuple[AccountId, str], ConversationId] = {}
-    while len(known) < len(keys):
-        await _begin(tx, keys)
-        known = await _lock(tx, [key for key, _ in keys])
-    return [known[one.account, one.identity] for one in arrivals]
-
-
-async def _begin(tx: Tx, keys: Sequence[tuple[tuple[AccountId, str], TenantId]]) -> None:
-    await tx.run(
-        """
-        insert into conversations (id, tenant_id, account_id, identity)
-        select k.id, k.tenant_id, k.account_id, k.identity
-          from unnest(%(ids)b::uuid[], %(tenants)b::uuid[], %(accounts)b::uuid[], %(identities)b::text[])
-               with ordinality as k (id, tenant_id, account_id, identity, nr)
-         where not exists (select from conversations c
-                            where c.account_id = k.account_id and c.identity = k.identity)
-         order by nr
-        on conflict (account_id, identity) do nothing
-        """,
-        ids=[new_id() for _ in keys],
-        tenants=[tenant for _, tenant in keys],
-        accounts=[account for (account, _), _ in keys],
-        identities=[identity for (_, identity), _ in keys],
-    )
-
-
-async def _lock(tx: Tx, keys: Sequence[tuple[AccountId, str]]) -> dict[tuple[AccountId, str], ConversationId]:
-    rows = await tx.tuples(
-        """
-        select c.account_id, c.identity, c.id
-          from unnest(%(accounts)b::uuid[], %(identities)b::text[]) as k (account_id, identity)
-          join conversations c using (account_id, identity)
-         order by c.id
-           for no key update of c
-        """,
-        accounts=[account for account, _ in keys],
-        identities=[identity for _, identity in keys],
-    )
-    return {(account, identity): conversation for account, identity, conversation in rows}
 
 
 async def add_messages(tx: Tx, arrivals: Sequence[Arrival], conversations: Sequence[ConversationId]) -> set[MessageId]:

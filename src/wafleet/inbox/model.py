@@ -1,0 +1,92 @@
+"""Conversations and messages as people and programs read them."""
+
+from enum import StrEnum
+from typing import Any, Final
+from uuid import UUID
+
+from pydantic import BaseModel, Field
+
+from wafleet.domain.message import Direction, Sending
+from wafleet.engine.web import Stamp
+
+RECEIVED: Final = "received"
+
+
+class Standing(StrEnum):
+    """Where a conversation stands."""
+
+    OPEN = "open"
+    CLOSED = "closed"
+
+
+class Where(StrEnum):
+    """Where a message stands: a customer's is received, ours climbs from queued to read."""
+
+    RECEIVED = RECEIVED
+    QUEUED = Sending.QUEUED.value
+    SENDING = Sending.SENDING.value
+    SENT = Sending.SENT.value
+    DELIVERED = Sending.DELIVERED.value
+    READ = Sending.READ.value
+    FAILED = Sending.FAILED.value
+    UNKNOWN = Sending.UNKNOWN.value
+    CANCELLED = Sending.CANCELLED.value
+
+
+class Conversation(BaseModel, frozen=True):
+    """One customer identity with one account."""
+
+    id: UUID
+    tenant: UUID
+    account: UUID
+    identity: str = Field(description="who it is with: E.164, or the network's id where it hides the phone")
+    name: str = Field(description="what the customer calls themselves")
+    state: Standing
+    assigned_to: UUID | None = Field(description="the user who looks after it")
+    note: str
+    unread: int
+    last_words: str = Field(description="the first 200 characters of the newest message")
+    last_direction: Direction
+    last_message_at: Stamp
+    last_inbound_at: Stamp | None = Field(description="when the customer last wrote, by their own network")
+    created_at: Stamp
+
+
+class Message(BaseModel, frozen=True):
+    """One message, incoming or outgoing, with all that is known of its way."""
+
+    id: UUID
+    seq: int = Field(exclude=True)
+    direction: Direction
+    account: UUID
+    conversation: UUID
+    from_: str = Field(alias="from")
+    to: str
+    content: dict[str, Any]
+    state: Where
+    why: str = Field("", description="why it waits, failed or is unknown, in one sentence")
+    reason: str = Field(description="the same as a code")
+    detail: str = Field(description="what the provider said")
+    provider_id: str | None = Field(description="the network's name for it")
+    at: Stamp = Field(description="when the network, or the sender, says it was written")
+    created_at: Stamp = Field(description="when it was stored here")
+    due_at: Stamp | None
+    retry_at: Stamp | None
+    sending_at: Stamp | None
+    sent_at: Stamp | None
+    delivered_at: Stamp | None
+    read_at: Stamp | None
+    ended_at: Stamp | None = Field(description="when it failed, was cancelled or became unknown")
+
+
+class Statistics(BaseModel, frozen=True):
+    """How much is open, and who waits."""
+
+    conversations: int
+    open: int
+    closed: int
+    unread: int = Field(description="conversations with messages nobody has read")
+    unread_messages: int
+    unassigned: int = Field(description="open ones that nobody looks after")
+    unanswered: int = Field(description="open ones whose last word is the customer's")
+    unanswered_since: Stamp | None = Field(description="since when the longest of them waits")
