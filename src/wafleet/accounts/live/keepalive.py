@@ -19,7 +19,6 @@ from wafleet.engine.clock import Clock
 from wafleet.transports.base import Outgoing, SendError
 
 log = structlog.get_logger(__name__)
-CANARY_LIMIT_S = 15.0
 AGAIN_S = 2.0  # pause between tries
 
 
@@ -83,10 +82,10 @@ class KeepAlive:
 
     async def _prove(self, live: Live) -> None:
         now, signs = self._clock.monotonic(), live.signs
-        verdict = rules.canary_verdict(signs, now=now, limit=CANARY_LIMIT_S)
+        verdict = rules.canary_verdict(signs, now=now, limit=self._settings.limit_s)
         if verdict:
             signs.canary = None
-            live.restart(live, verdict, f"a message to itself did not come back within {CANARY_LIMIT_S:.0f} s")
+            live.restart(live, verdict, f"a message to itself did not come back within {self._settings.limit_s:g} s")
         elif signs.canary is None and rules.suspicion(
             signs, now=now, canary_after=self._settings.canary_after_s, receipt_lag=self._settings.receipt_lag_s
         ):
@@ -104,7 +103,7 @@ class KeepAlive:
 
     def _next(self, live: Live) -> float:
         period = self._period(live)
-        return min(period, CANARY_LIMIT_S + 1) if live.signs.canary is not None else period
+        return min(period, self._settings.limit_s + 0.1) if live.signs.canary is not None else period
 
     def _period(self, live: Live) -> float:
         own = live.row.settings.get("keep_alive_s")
