@@ -1,5 +1,7 @@
 """The desk over the real services and their database."""
 
+from datetime import UTC, datetime
+
 import pytest
 from tests.accounts.offices import TRANSPORTS, Mirror, Office, fields, make_office, put_in
 
@@ -46,7 +48,8 @@ async def account(accounts: Accounts, office: Office) -> Account:
 async def show(db: Db, account: Account, qr: str) -> None:
     async with db.fleet_tx() as tx:
         await tx.run(
-            "update accounts set pairing = jsonb_build_object('qr', %(qr)s::text, 'code', 'ABCD-1234') "
+            "update accounts set pairing = jsonb_build_object('qr', %(qr)s::text, 'code', 'ABCD-1234', "
+            "'expires_at', '2026-01-01T12:00:20+00:00') "
             "where id = %(id)s",
             qr=qr,
             id=account.id,
@@ -87,6 +90,7 @@ async def test_linking_goes_from_starting_over_the_code_to_linked(db: Db, desk: 
     await show(db, account, "secret")
     step = await desk.link_step(ALL, id)
     assert (step.stage, step.qr, step.code) == ("scan", "<svg>secret</svg>", "ABCD-1234")
+    assert step.expires_at == datetime(2026, 1, 1, 12, 0, 20, tzinfo=UTC)
 
     await put_in(db, account, State.CONNECTING, reason="starting")
     step = await desk.link_step(ALL, id)

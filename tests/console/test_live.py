@@ -115,6 +115,23 @@ async def test_a_line_that_broke_is_taken_up_with_a_full_view(desk: FakeDesk, li
         await viewer.leave()
 
 
+async def test_a_page_opened_beside_others_shares_their_look_and_is_told_only_what_changes(
+    desk: FakeDesk, live: Live
+) -> None:
+    alone, mark = await live.view(ADA)
+    assert (len(alone.accounts), mark, desk.looks) == (12, "", 1)
+    first = Viewer(live, ADA)
+    await first.next()
+    looks = desk.looks
+    shared, mark = await live.view(ADA)
+    assert (shared.accounts, desk.looks) == (alone.accounts, looks)
+    second = Viewer(live, ADA, seen=mark)
+    assert (await second.next())[0] == "beat"
+    assert len((await live.view(GRILL))[0].accounts) == 3
+    await first.leave()
+    await second.leave()
+
+
 async def test_a_viewer_that_lags_is_given_a_full_view_not_an_endless_queue(
     desk: FakeDesk, live: Live, clock: ManualClock
 ) -> None:

@@ -16,7 +16,7 @@ HTMX = {"HX-Request": "true"}
 
 def block(page: str, id: str) -> Any:
     """The data a page carries for its scripts."""
-    found = re.search(rf'<script type="application/json" id="{id}">(.*?)</script>', page, re.DOTALL)
+    found = re.search(rf'<script type="application/json" id="{id}"[^>]*>(.*?)</script>', page, re.DOTALL)
     assert found
     return json.loads(found[1])
 

@@ -44,6 +44,7 @@ class FleetDesk:
         self._picture, self._linkable = picture, frozenset(linkable)
 
     async def cards(self, caller: Caller) -> Sequence[Card]:
+        """Return every account in the caller's sight."""
         view = await self._fleet.view(caller)
         return [
             Card(

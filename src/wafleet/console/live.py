@@ -63,6 +63,13 @@ class _Channel:
     def mark(self) -> str:
         return f"{self._boot}-{self._number}"
 
+    @property
+    def view(self) -> Full | None:
+        """What it saw a moment ago; None before the first look and while looking fails."""
+        if self._cards is None or self._stale:
+            return None
+        return Full(now=milliseconds(self._clock.now()), accounts=list(self._cards.values()))
+
     def full(self) -> bytes:
         cards = list((self._cards or {}).values())
         return self._frame("full", Full(now=milliseconds(self._clock.now()), accounts=cards))
@@ -125,6 +132,14 @@ class Live:
         """How many views of the fleet are being refreshed."""
         return len(self._channels)
 
+    async def view(self, caller: Caller) -> tuple[Full, str]:
+        """Return the fleet as it is, and the mark to `follow` it from; shares what other viewers see anyway."""
+        channel = self._channels.get(_reach(caller))
+        if channel is not None and (seen := channel.view) is not None:
+            return seen, channel.mark
+        cards = await self._look(caller)
+        return Full(now=milliseconds(self._clock.now()), accounts=cards), ""
+
     async def follow(self, caller: Caller, *, seen: str = "") -> AsyncGenerator[bytes]:
         """Yield server-sent events: a full view first (unless `seen` names the newest), then what changes.
 
@@ -142,7 +157,7 @@ class Live:
 
     @contextmanager
     def _joined(self, caller: Caller, seen: str) -> Generator[tuple[_Channel, _Viewer]]:
-        key = (caller.tenant, caller.accounts)
+        key = _reach(caller)
         channel = self._channels.get(key)
         if channel is None:
             channel = self._channels[key] = _Channel(caller, self._look, self._clock, self._stopping, self._every_s)
@@ -156,3 +171,7 @@ class Live:
                 del self._channels[key]
                 if channel.task is not None:
                     channel.task.cancel()
+
+
+def _reach(caller: Caller) -> object:
+    return caller.tenant, caller.accounts

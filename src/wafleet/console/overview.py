@@ -1,14 +1,13 @@
 """The Overview page, its live line, and the actions that need no dialog."""
 
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import Response, StreamingResponse
 
-from wafleet.console.cards import Full, embedded
-from wafleet.console.live import Live, milliseconds
+from wafleet.console.cards import embedded
+from wafleet.console.live import Live
 from wafleet.console.needs import Desk, Door
 from wafleet.console.pages import SAFE, Pages, permitted, routes_of
 from wafleet.console.words import LOOKS, TRANSPORTS, UNAIDED
@@ -29,13 +28,14 @@ def router(*, door: Door, desk: Desk, live: Live, pages: Pages) -> APIRouter:
 
     @routes.get("")
     async def overview(request: Request, caller: Annotated[Caller, Depends(looking)]) -> Response:
-        fleet = Full(now=milliseconds(datetime.now(UTC)), accounts=await desk.cards(caller))
+        fleet, mark = await live.view(caller)
         return pages.page(
             "overview.html",
             person=caller.actor.removeprefix("user:"),
             place=await desk.place(caller),
             csrf=door.csrf(request),
             fleet=embedded(fleet),
+            mark=mark,
             words=_words(caller),
         )
 

@@ -1,6 +1,6 @@
 // One line to the server: opens it, notices when it is dead, opens it again, and says so.
 //
-// hear = { full(data), patch(data) }; the newest event's id travels with every new attempt, so that the server
+// `seen` marks what the page shows already; hear = { full(data), patch(data) }. The newest event's id travels with every new attempt, so that the server
 // knows whether this page still has everything.
 
 const SILENT_MS = 25_000; // the server beats every 10 s
@@ -9,8 +9,8 @@ const LONGEST_MS = 15_000;
 
 const WORDS = { live: "Live", reconnecting: "Reconnecting", offline: "Offline", stale: "Data delayed", opening: "Connecting" };
 
-export function follow(url, hear, show = indicate) {
-  let source, seen = "", failures = 0, lastHeard = Date.now(), doubt, again;
+export function follow(url, seen, hear, show = indicate) {
+  let source, failures = 0, lastHeard = Date.now(), doubt, again;
 
   const open = () => {
     clearTimeout(again);

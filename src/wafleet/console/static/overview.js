@@ -131,4 +131,4 @@ glance();
 chips();
 facets();
 reorder();
-follow("/console/live", { full: (data) => take(replaceAll(data)), patch: (data) => take(merge(data)) });
+follow("/console/live", $("fleet").dataset.mark, { full: (data) => take(replaceAll(data)), patch: (data) => take(merge(data)) });
