@@ -6,6 +6,7 @@ python docs/generate.py --check  exit status 1, naming the pages that differ fro
 
 import ast
 import inspect
+import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -120,15 +121,14 @@ class _Told:
 
 def errors() -> str:
     """Every code a caller of the API can meet, as the code raises it."""
-    known = {one.__name__: (one.code, one.status) for one in _tree(WafleetError) if one.__module__ == DOMAIN}
-    own = [one for one in _tree(WafleetError) if "code" in vars(one)]
-    told = {_Told(one.code, str(one.status), "" if one.__module__ == DOMAIN else _about(one)) for one in own}
+    known = {one.__name__: one.status for one in _tree(WafleetError) if one.__module__ == DOMAIN}
+    told = {_Told(one.code, str(one.status), _meant(one)) for one in _tree(WafleetError) if _has_code(one)}
     for file in sorted((ROOT / "src/wafleet").rglob("*.py")):
         told |= {one for one in _raised(ast.parse(file.read_text("utf-8")), known) if one.code}
     sentences: dict[tuple[str, str], list[str]] = {}
     for one in sorted(told):
         sentences.setdefault((one.code, one.status), []).extend([one.sentence] if one.sentence else [])
-    rows = ((f"`{code}`", status, "<br>".join(said)) for (code, status), said in sentences.items())
+    rows = ((f"`{code}`", status, "<br>".join(said) or "…") for (code, status), said in sentences.items())
     return "\n\n".join(
         [
             "# Error codes",
@@ -150,7 +150,17 @@ def _tree(root: type[WafleetError]) -> Iterator[type[WafleetError]]:
             yield from _tree(branch)
 
 
-def _raised(tree: ast.Module, known: Mapping[str, tuple[str, int]]) -> Iterator[_Told]:
+def _has_code(one: type[WafleetError]) -> bool:
+    return "code" in vars(one) and one is not WafleetError
+
+
+def _meant(one: type[WafleetError]) -> str:
+    """What the drawing of the tree says of a class, or its own first line."""
+    drawn = re.search(rf"^ +{one.__name__} +\d+ +(.+)$", sys.modules[one.__module__].__doc__ or "", re.M)
+    return drawn[1][0].upper() + drawn[1][1:] if drawn else _about(one)
+
+
+def _raised(tree: ast.Module, known: Mapping[str, int]) -> Iterator[_Told]:
     """Read what the code says where it raises: the sentence is the last argument."""
     for function in (node for node in ast.walk(tree) if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)):
         inside = list(ast.walk(function))
@@ -162,9 +172,8 @@ def _raised(tree: ast.Module, known: Mapping[str, tuple[str, int]]) -> Iterator[
             name, code = ast.unparse(call.func), words.get("code", "")
             if name == "problem" and words.get("status") and code:
                 yield _Told(code, words["status"], words.get("detail", ""))
-            elif name in known and call.args:
-                usual, status = known[name]
-                yield _Told(code or usual, str(status), _words(call.args[-1], named))
+            elif name in known and call.args and code:
+                yield _Told(code, str(known[name]), _words(call.args[-1], named))
 
 
 def _words(node: ast.expr, named: Mapping[str, ast.expr]) -> str:
