@@ -200,7 +200,9 @@ class Wire(ABC):
         channel.open = False
         self._channels.pop(channel.number, None)
         if channel.asked:
-            unwritten = {id(m) for m in self._out}
+            mine = {id(asked.message) for asked in channel.asked.values()}
+            unwritten = {id(m) for m in self._out if id(m) in mine}
+            self._out = [m for m in self._out if id(m) not in unwritten]  # they never leave, as their senders are told
             for n in list(channel.asked):
                 self._fail(n, unwritten)
 
