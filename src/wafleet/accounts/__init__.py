@@ -4,6 +4,7 @@ from wafleet.accounts.live import Live, LiveFleet, Traffic
 from wafleet.accounts.model import Account, Fields, PairingView, Statistics, about
 from wafleet.accounts.service import SESSIONS, Accounts
 from wafleet.accounts.settings import AccountSettings, Pace, Quiet, read_settings
+from wafleet.accounts.summary import Filters, Fleet, FleetView, Totals
 
 __all__ = [
     "SESSIONS",
@@ -11,12 +12,16 @@ __all__ = [
     "AccountSettings",
     "Accounts",
     "Fields",
+    "Filters",
+    "Fleet",
+    "FleetView",
     "Live",
     "LiveFleet",
     "Pace",
     "PairingView",
     "Quiet",
     "Statistics",
+    "Totals",
     "Traffic",
     "about",
     "read_settings",

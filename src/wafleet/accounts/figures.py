@@ -14,7 +14,7 @@ from wafleet.engine.web import Stamp
 LATEST: Final = 1_000  # messages that response times are taken from
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)
 class FleetRow:
     """One account at a glance."""
 
@@ -39,9 +39,7 @@ class FleetRow:
 
     def __post_init__(self) -> None:
         why = explain(self.reason)
-        object.__setattr__(self, "state", State(self.state))
-        object.__setattr__(self, "sentence", why.sentence)
-        object.__setattr__(self, "next_step", why.next_step)
+        self.state, self.sentence, self.next_step = State(self.state), why.sentence, why.next_step
 
 
 async def fleet_rows(
@@ -56,21 +54,23 @@ async def fleet_rows(
         """
         select a.id, a.tenant_id, t.name as tenant, a.name, a.phone, a.transport, a.role, a.desired, a.state, a.reason,
                a.state_since, greatest(v.last_inbound_at, v.last_sent_at) as last_activity_at,
-               coalesce(w.n, 0) as waiting, s.received_today, s.sent_today, array[s.before, s.last] as spark
+               coalesce(w.n, 0) as waiting, coalesce(s.received, 0)::bigint as received_today,
+               coalesce(s.sent, 0)::bigint as sent_today,
+               array[coalesce(s.before, 0), coalesce(s.last, 0)]::bigint[] as spark
           from accounts a
           join tenants t on t.id = a.tenant_id
           left join activity v on v.account_id = a.id
           left join (select account_id, count(*) as n from outbox where state = 'queued' group by account_id) w
             on w.account_id = a.id
-         cross join lateral (
-               select coalesce(sum(n) filter (where counter = 'received' and bucket >= %(today_from)s), 0)::bigint
-                        as received_today,
-                      coalesce(sum(n) filter (where counter = 'sent' and bucket >= %(today_from)s), 0)::bigint
-                        as sent_today,
-                      coalesce(sum(n) filter (where bucket < %(last_from)s), 0)::bigint as before,
-                      coalesce(sum(n) filter (where bucket >= %(last_from)s), 0)::bigint as last
-                 from tallies c
-                where c.account_id = a.id and c.bucket >= %(open_from)s and c.counter in ('received', 'sent')) s
+          left join (
+               select account_id,
+                      sum(n) filter (where counter = 'received' and bucket >= %(today_from)s) as received,
+                      sum(n) filter (where counter = 'sent' and bucket >= %(today_from)s) as sent,
+                      sum(n) filter (where bucket < %(last_from)s) as before,
+                      sum(n) filter (where bucket >= %(last_from)s) as last
+                 from tallies
+                where bucket >= %(open_from)s and counter in ('received', 'sent')
+                group by account_id) s on s.account_id = a.id
          where a.deleted_at is null and (%(only)s::uuid[] is null or a.id = any(%(only)s))
            and (%(tenant)s::uuid is null or a.tenant_id = %(tenant)s)
            and (%(transport)s::text is null or a.transport = %(transport)s)
@@ -105,23 +105,20 @@ async def totals(tx: Tx, *, since: datetime, until: datetime) -> dict[AccountId,
     return {AccountId(account): (received, sent) for account, received, sent in rows}
 
 
-async def traffic(tx: Tx, *, since: datetime, until: datetime) -> list[tuple[AccountId, datetime, int, int]]:
-    """Return what each account received and sent, bucket by bucket, from `since` to before `until`."""
-    rows = await tx.tuples(
-        """
-        select c.account_id, c.bucket, coalesce(sum(c.n) filter (where c.counter = 'received'), 0)::bigint,
-               coalesce(sum(c.n) filter (where c.counter = 'sent'), 0)::bigint
-          from accounts a
-         cross join lateral (select account_id, bucket, counter, n from tallies
-                              where account_id = a.id and bucket >= %(since)s and bucket < %(until)s
-                                and counter in ('received', 'sent')) c
-         where a.deleted_at is null
-         group by c.account_id, c.bucket
-        """,
-        since=since,
-        until=until,
-    )
-    return [(AccountId(account), bucket, received, sent) for account, bucket, received, sent in rows]
+async def traffic(tx: Tx, *, since: datetime, until: datetime) -> list[tuple[AccountId, datetime, int]]:
+    """Return how many messages each account received and sent, bucket by bucket, from `since` to before `until`."""
+    return [
+        (AccountId(account), bucket, n)
+        for account, bucket, n in await tx.tuples(
+            """
+            select account_id, bucket, sum(n)::bigint from tallies
+             where bucket >= %(since)s and bucket < %(until)s and counter in ('received', 'sent')
+             group by account_id, bucket
+            """,
+            since=since,
+            until=until,
+        )
+    ]
 
 
 async def counted(tx: Tx, *, account: UUID, since: datetime, until: datetime) -> dict[str, int]:

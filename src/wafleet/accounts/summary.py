@@ -23,6 +23,7 @@ from wafleet.tenants.model import Caller
 BUCKET: Final = timedelta(minutes=5)
 SPARK_BUCKETS: Final = 24  # two hours
 OPEN_BUCKETS: Final = 2  # the one that fills now, and the one before, which late batches still reach
+QUIET: Final = [0] * (SPARK_BUCKETS - OPEN_BUCKETS)
 RELOADED_AFTER: Final = timedelta(hours=1)
 MOST_REMEMBERED: Final = 1_000  # tenants whose past traffic is kept at hand
 EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
@@ -60,16 +61,15 @@ class FleetView:
     accounts: list[FleetRow]
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _Past:
     """Traffic of buckets that no longer change, as one reach sees it."""
 
     day: datetime
     loaded: datetime
     until: datetime  # everything before this bucket is in here
-    today: dict[AccountId, tuple[int, int]] = field(default_factory=dict[AccountId, tuple[int, int]])
-    sparks: dict[datetime, dict[AccountId, int]] = field(default_factory=dict[datetime, dict[AccountId, int]])
-    loading: asyncio.Lock = field(default_factory=asyncio.Lock)
+    today: Mapping[AccountId, tuple[int, int]] = field(default_factory=dict[AccountId, tuple[int, int]])
+    sparks: Mapping[AccountId, list[int]] = field(default_factory=dict[AccountId, list[int]])  # without open buckets
 
 
 class Fleet:
@@ -78,6 +78,7 @@ class Fleet:
     def __init__(self, db: Db, clock: Clock) -> None:
         self._db, self._clock = db, clock
         self._pasts: dict[Reach, _Past] = {}
+        self._loading: defaultdict[Reach, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def view(self, caller: Caller, filters: Filters | None = None) -> FleetView:
         """Return the accounts in sight that match, with the totals of all states."""
@@ -89,7 +90,8 @@ class Fleet:
             rows = await figures.fleet_rows(
                 tx, narrow=_narrow(caller, filters), open_from=past.until, last_from=last, today_from=past.day
             )
-        rows = [_with_past(row, past, last) for row in rows]
+        for row in rows:
+            _add_past(row, past)
         wanted = rows if filters.states is None else [row for row in rows if row.state in filters.states]
         return FleetView(at=now, totals=_totals(rows), accounts=wanted)
 
@@ -138,42 +140,39 @@ class Fleet:
 
     async def _past(self, tx: Tx, reach: Reach, now: datetime) -> _Past:
         day, until = now.replace(hour=0, minute=0, second=0, microsecond=0), _bucket(now) - BUCKET * (OPEN_BUCKETS - 1)
-        past = self._pasts.get(reach)
-        if past is None or past.day != day or past.until > until or now - past.loaded > RELOADED_AFTER:
+        async with self._loading[reach]:
+            past = self._pasts.get(reach)
+            if past is None or past.day != day or abs(now - past.loaded) > RELOADED_AFTER:
+                past = _Past(day, now, min(day, until - BUCKET * len(QUIET)))
+            if past.until < until:
+                past = await _loaded(tx, past, until)
             if len(self._pasts) >= MOST_REMEMBERED:
                 self._pasts.clear()
-            past = self._pasts[reach] = _Past(day, now, min(day, until - BUCKET * SPARK_BUCKETS))
-        if past.until < until:
-            async with past.loading:
-                await _load(tx, past, until)
+            self._pasts[reach] = past
         return past
 
 
-async def _load(tx: Tx, past: _Past, until: datetime) -> None:
-    """Take in the buckets that have closed since; somebody else may have done so meanwhile."""
-    since = past.until
-    if since >= until:
-        return
-    spark_from = max(since, until - BUCKET * SPARK_BUCKETS)
-    today = await figures.totals(tx, since=max(since, past.day), until=until) if until > past.day else {}
-    sparks: defaultdict[datetime, dict[AccountId, int]] = defaultdict(dict)
-    for account, bucket, received, sent in await figures.traffic(tx, since=spark_from, until=until):
-        sparks[bucket][account] = received + sent
-    for account, (received, sent) in today.items():
-        before = past.today.get(account, (0, 0))
-        past.today[account] = (before[0] + received, before[1] + sent)
-    kept = {bucket: some for bucket, some in past.sparks.items() if bucket >= until - BUCKET * SPARK_BUCKETS}
-    past.sparks = kept | sparks
-    past.until = until
+async def _loaded(tx: Tx, past: _Past, until: datetime) -> _Past:
+    """Take in the buckets that have closed since."""
+    today = dict(past.today)
+    if until > past.day:
+        for account, (received, sent) in (
+            await figures.totals(tx, since=max(past.until, past.day), until=until)
+        ).items():
+            before = today.get(account, (0, 0))
+            today[account] = (before[0] + received, before[1] + sent)
+    new = min((until - past.until) // BUCKET, len(QUIET))
+    sparks = defaultdict(lambda: list(QUIET), {id: old[new:] + [0] * new for id, old in past.sparks.items()})
+    for account, bucket, n in await figures.traffic(tx, since=until - BUCKET * new, until=until):
+        sparks[account][(bucket - until) // BUCKET] = n
+    return replace(past, until=until, today=today, sparks=dict(sparks))
 
 
-def _with_past(row: FleetRow, past: _Past, last: datetime) -> FleetRow:
+def _add_past(row: FleetRow, past: _Past) -> None:
     received, sent = past.today.get(row.id, (0, 0))
-    closed = [last - BUCKET * n for n in range(SPARK_BUCKETS - 1, OPEN_BUCKETS - 1, -1)]
-    spark = [past.sparks.get(bucket, {}).get(row.id, 0) for bucket in closed]
-    return replace(
-        row, received_today=row.received_today + received, sent_today=row.sent_today + sent, spark=spark + row.spark
-    )
+    row.received_today += received
+    row.sent_today += sent
+    row.spark = past.sparks.get(row.id, QUIET) + row.spark
 
 
 def _totals(rows: Sequence[FleetRow]) -> Totals:
