@@ -1,0 +1,21 @@
+"""What commands ask the database itself that no capability asks."""
+
+from datetime import datetime
+
+from wafleet.engine.db import Tx
+
+
+async def wrapped_by(tx: Tx) -> list[str]:
+    """Return the fingerprints of the master keys that the data keys are wrapped with: one, or none before a start."""
+    return [row[0] for row in await tx.tuples("select distinct wrapped_by from data_keys")]
+
+
+async def database_time(tx: Tx) -> datetime:
+    """Return the moment by the database's clock, which leases go by."""
+    return await tx.value("select clock_timestamp()")
+
+
+async def last_seen_nodes(tx: Tx) -> list[tuple[str, datetime]]:
+    """Return the nodes that were seen within the last minute."""
+    rows = await tx.tuples("select name, seen_at from nodes where seen_at > now() - interval '1 minute' order by name")
+    return [(name, at) for name, at in rows]

@@ -1,0 +1,69 @@
+"""What wafleet answers of accounts and of the fleet as a whole."""
+
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from wafleet.client.answers import Answer
+
+
+class Account(Answer, frozen=True, kw_only=True):
+    """One WhatsApp number of the fleet, and how it is now."""
+
+    id: UUID
+    tenant_id: UUID
+    tenant: str
+    name: str
+    phone: str
+    transport: str
+    role: str
+    priority: int
+    metadata: dict[str, Any]
+    settings: dict[str, Any]
+    desired: str
+    state: str
+    reason: str
+    detail: str
+    sentence: str
+    next_step: str
+    state_since: datetime
+    retry_at: datetime | None = None
+    credentials_hint: str = ""
+    linked: bool
+    node: str | None = None
+    last_inbound_at: datetime | None = None
+    last_sent_at: datetime | None = None
+    waiting: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class Pairing(Answer, frozen=True, kw_only=True):
+    """What a person must do now to link an account's phone."""
+
+    state: str
+    reason: str
+    sentence: str
+    next_step: str
+    qr: str = ""  # the text inside the QR code
+    code: str = ""  # the pairing code to type on the phone
+    expires_at: datetime | None = None
+    deadline_at: datetime | None = None
+
+
+class AccountStatistics(Answer, frozen=True, kw_only=True):
+    """What one account did in a period."""
+
+    account: UUID
+    since: datetime
+    until: datetime
+    sent: int
+    received: int
+    delivered: int
+    read: int
+    failed: int
+    unknown: int
+    waiting: int
+    uptime_percent: float | None = None
+    response_s: float | None = None
+    delivery_s: float | None = None
