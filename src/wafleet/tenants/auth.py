@@ -2,7 +2,7 @@
 
 import hmac
 from collections.abc import Callable, Coroutine, Mapping
-from datetime import datetime
+from datetime import timedelta
 from typing import Annotated, Any, Final
 from urllib.parse import quote, urlsplit
 
@@ -13,7 +13,7 @@ from starlette.requests import HTTPConnection
 from wafleet.domain.errors import Forbidden, SignInNeeded
 from wafleet.tenants.model import Caller, Scope
 from wafleet.tenants.service import Tenants
-from wafleet.tenants.signins import SignedIn
+from wafleet.tenants.signins import LASTS, SignedIn
 
 COOKIE: Final = "wafleet"
 SECURE_COOKIE: Final = "__Host-wafleet"  # browsers take it only over https, for this host alone
@@ -128,7 +128,7 @@ class Auth:
         self.require_our_pages(request)
         address = request.client.host if request.client else ""
         opened = await self._tenants.signins.sign_in(email, password, address=address)
-        self._set_cookie(request, response, opened.secret, expires=opened.expires_at)
+        self._set_cookie(request, response, opened.secret, lasts=LASTS)
         return opened
 
     async def sign_out(self, request: Request, response: Response) -> None:
@@ -137,7 +137,7 @@ class Auth:
         if secret is not None:
             await self._require_csrf(request, secret)
             await self._tenants.signins.sign_out(secret)
-        self._set_cookie(request, response, "", expires=None)
+        self._set_cookie(request, response, "", lasts=timedelta(0))
 
     def require_our_pages(self, connection: HTTPConnection) -> None:
         """Raise Forbidden when another site's page asks."""
@@ -160,12 +160,12 @@ class Auth:
         found = await self._tenants.get(caller, tenant)
         return caller if caller.tenant == found.id else caller.looking_at(found.id)
 
-    def _set_cookie(self, request: Request, response: Response, value: str, *, expires: datetime | None) -> None:
+    def _set_cookie(self, request: Request, response: Response, value: str, *, lasts: timedelta) -> None:
         https = self.https(request)
         response.set_cookie(
             SECURE_COOKIE if https else COOKIE,
             value,
-            expires=expires if expires else 0,
+            max_age=int(lasts.total_seconds()),  # unlike a date, independent of the browser's clock
             path="/",
             secure=https,
             httponly=True,
