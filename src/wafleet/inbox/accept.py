@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final, NamedTuple
 
 from wafleet import outbox
@@ -53,9 +54,11 @@ class Inbox:
         """Store what is accepted until cancelled."""
         await self._batch.run()
 
-    async def drain(self) -> None:
-        """Return once everything accepted is stored."""
-        await self._batch.drain()
+    async def drain(self, limit_s: float) -> None:
+        """Return once everything accepted is stored, or after `limit_s`: the network delivers the rest again."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(limit_s):
+                await self._batch.drain()
 
     async def _write(self, given: Sequence[_Given]) -> list[bool]:
         arrivals = [arrival(*one) for one in given]

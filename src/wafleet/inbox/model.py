@@ -1,13 +1,16 @@
 """Conversations and messages as people and programs read them."""
 
+from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
 from uuid import UUID
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, computed_field
 
+from wafleet.domain.account import State
 from wafleet.domain.message import Direction, Sending
 from wafleet.engine.web import Stamp
+from wafleet.outbox import why
 
 RECEIVED: Final = "received"
 
@@ -64,7 +67,6 @@ class Message(BaseModel, frozen=True):
     to: str
     content: dict[str, Any]
     state: Where
-    why: str = Field("", description="why it waits, failed or is unknown, in one sentence")
     reason: str = Field(description="the same as a code")
     detail: str = Field(description="what the provider said")
     provider_id: str | None = Field(description="the network's name for it")
@@ -77,6 +79,30 @@ class Message(BaseModel, frozen=True):
     delivered_at: Stamp | None
     read_at: Stamp | None
     ended_at: Stamp | None = Field(description="when it failed, was cancelled or became unknown")
+    account_state: State = Field(exclude=True)
+    account_reason: str = Field(exclude=True)
+    account_since: datetime = Field(exclude=True)
+    lane_why: str = Field(exclude=True)
+    lane_until: datetime | None = Field(exclude=True)
+    now: datetime = Field(exclude=True)
+
+    @computed_field(description="why it is where it is, in one sentence; empty for a customer's message")
+    @property
+    def why(self) -> str:
+        if self.state == RECEIVED:
+            return ""
+        return why(
+            state=Sending(self.state.value),
+            reason=self.reason,
+            due_at=self.due_at,
+            retry_at=self.retry_at,
+            account_state=self.account_state,
+            account_reason=self.account_reason,
+            account_since=self.account_since,
+            lane_why=self.lane_why,
+            lane_until=self.lane_until,
+            now=self.now,
+        )
 
 
 class Statistics(BaseModel, frozen=True):

@@ -9,6 +9,7 @@ from pydantic import AwareDatetime, Field
 
 from wafleet.domain.errors import Invalid
 from wafleet.domain.message import Direction
+from wafleet.engine.db import Db
 from wafleet.engine.web import Body, Cursor, Limit, Page
 from wafleet.inbox.conversations import Change, Conversations, Narrow
 from wafleet.inbox.ledger import Ledger, Ledgers
@@ -45,13 +46,14 @@ class ReadBody(Body):
     up_to: UUID | None = Field(None, description="the last message that was read; without it all count as read")
 
 
-def router(conversations: Conversations, messages: Messages, ledgers: Ledgers, auth: Auth) -> APIRouter:
+def router(db: Db, auth: Auth) -> APIRouter:
     """Return the routes of the inbox."""
     routes = APIRouter()
+    conversations, messages = Conversations(db), Messages(db)
     _conversations(routes, conversations, messages, auth)
     _changes(routes, conversations, auth)
     _messages(routes, messages, auth)
-    _ledger(routes, ledgers, auth)
+    _ledger(routes, Ledgers(db), auth)
     return routes
 
 

@@ -21,12 +21,15 @@ _READ: Final[LiteralString] = """
            case m.direction when 'in' then a.phone else c.identity end as "to",
            m.content, coalesce(o.state, 'received') as state, coalesce(o.reason, '') as reason,
            coalesce(o.detail, '') as detail, coalesce(o.provider_id, m.provider_id) as provider_id, m.at, m.created_at,
+           a.state as account_state, a.reason as account_reason,
+           a.state_since as account_since, coalesce(v.lane_why, '') as lane_why, v.lane_until, now() as now,
            o.due_at, o.retry_at, o.sending_at, o.sent_at, o.delivered_at, o.read_at, o.ended_at
       from found f
       join messages m on m.id = f.id
       join conversations c on c.id = m.conversation_id
       join accounts a on a.id = m.account_id
       left join outbox o on o.message_id = m.id
+      left join activity v on v.account_id = m.account_id
      where (%(only)s::uuid[] is null or m.account_id = any(%(only)s))
 """
 _BY_TIME: Final[LiteralString] = " order by m.created_at desc, m.seq desc limit %(limit)s"
