@@ -68,8 +68,8 @@ class Story:
             self.world.trouble.end(ONE, kind)
 
 
-@settings(max_examples=150, deadline=None)
-@given(st.lists(DO, max_size=60))
+@settings(max_examples=200, deadline=None)
+@given(st.lists(DO, min_size=15, max_size=80))
 def test_every_message_is_counted_once_wherever_it_is(story: list[tuple[str, object]]) -> None:
     told = Story()
     for what, how in story:
@@ -89,8 +89,8 @@ def test_every_message_is_counted_once_wherever_it_is(story: list[tuple[str, obj
     assert sum(o.acknowledged for o in offers) == line_of(told).received
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.lists(DO, max_size=40))
+@settings(max_examples=100, deadline=None)
+@given(st.lists(DO, min_size=10, max_size=60))
 def test_once_all_is_well_the_next_session_learns_everything(story: list[tuple[str, object]]) -> None:
     told = Story()
     for what, how in story:

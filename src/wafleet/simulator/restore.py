@@ -110,7 +110,7 @@ def take_in(account: Account, record: Offered) -> Offer:
 
 def _remember(state: State, record: Remembered) -> None:
     for c in record.crossed:
-        state.memory.put(c.ref, Crossing(c.account, c.id, c.at, c.times, DELIVERED, c.hidden, c.canary))
+        state.memory.put(c.ref, Crossing(c.account, c.id, c.at, c.times, SENT, c.hidden, c.canary))
     for id, account in record.offers:
         state.memory.offered(id, account)
     state.memory.horizon = max(state.memory.horizon, record.horizon)

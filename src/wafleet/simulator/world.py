@@ -88,6 +88,13 @@ class World:
         self.commit()
         journal = self._state.journal
         if journal and journal.size > self._rewrite_at:
+            self.rewrite()
+
+    def rewrite(self) -> None:
+        """Write the journal short: what the network is, instead of how it came to be so."""
+        journal = self._state.journal
+        if journal:
+            self.commit()
             journal.rewrite(snapshot(self._state))
             self._rewrite_at = max(_REWRITE_AT, 4 * journal.size)
 
