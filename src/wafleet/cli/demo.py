@@ -1,0 +1,155 @@
+"""`wafleet demo`: a busy fleet on a simulated WhatsApp network, with nothing to set up."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncGenerator
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+from platformdirs import user_data_dir
+from pydantic import SecretStr
+from rich.console import Console
+from rich.panel import Panel
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
+
+from wafleet.cli.demo_world import PASSWORD, scenario
+from wafleet.cli.start import DataDir, run
+from wafleet.config import KeepAliveSettings, Settings, SimulatorSettings, load
+from wafleet.simulator.address import NotRunning, read_address
+from wafleet.simulator.scenario import dump
+
+DEMO_FOLDER: Final = "wafleet-demo"
+START_S: Final = 15.0
+screen = Console(highlight=False)
+
+
+def demo(
+    accounts: Annotated[int, typer.Option(min=5, max=5000, help="How many numbers the fleet has.")] = 12,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes any free one.")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Start a busy fleet on a simulated WhatsApp network, until Ctrl-C."""
+    run(_demo(settings_for(load(port=port, data_dir=data_dir)), accounts))
+
+
+def settings_for(given: Settings) -> Settings:
+    """Return settings for the demo: its own folder, a known password, and eyes that notice faults in seconds."""
+    home = Path(user_data_dir(DEMO_FOLDER)) if given.data_dir == Settings().data_dir else given.data_dir
+    watchful = KeepAliveSettings(every_s=5, limit_s=3, tries=2, canary_after_s=20, receipt_lag_s=15)
+    return given.model_copy(
+        update={
+            "data_dir": home,
+            "admin_password": given.admin_password or SecretStr(PASSWORD),
+            "simulator": SimulatorSettings(enabled=True, folder=home / "simulator"),
+            "keep_alive": given.keep_alive if given.keep_alive != KeepAliveSettings() else watchful,
+        }
+    )
+
+
+async def _demo(settings: Settings, accounts: int) -> None:
+    from wafleet.app import App
+    from wafleet.cli.demo_fleet import Agents, settle_in
+    from wafleet.cli.serving import Address, serve
+    from wafleet.engine.observe import start_logs
+
+    settings.data_dir.mkdir(parents=True, exist_ok=True)
+    start_logs(settings.data_dir / "logs", level=settings.log_level, console="off")
+    async with _simulator(settings.data_dir / "simulator", accounts), contextlib.AsyncExitStack() as stack:
+
+        async def ready(app: App, address: Address) -> None:
+            screen.print(_greeting(settings, address.url, address.token))
+            fleet = await settle_in(app, accounts)
+            agents = asyncio.create_task(Agents(app).run())
+            stack.callback(agents.cancel)
+            await _watch(app, len(fleet))
+
+        await serve(settings, ready=ready)
+    screen.print("The demo has stopped; the next one continues where it was.")
+
+
+async def _watch(app: object, total: int) -> None:
+    """Show the fleet coming online."""
+    from wafleet.app import App
+
+    assert isinstance(app, App)
+    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, console=screen, transient=True) as progress:
+        task = progress.add_task("accounts come online", total=total)
+        for _ in range(600):
+            online = (await app.slices.fleet.states()).get("online", 0)
+            progress.update(task, completed=min(online, total))
+            if online >= total * 0.9 or app.stopping.is_set():
+                break
+            await asyncio.sleep(0.1)
+    states = {state: n for state, n in (await app.slices.fleet.states()).items() if n and state != "total"}
+    screen.print("Fleet: " + ", ".join(f"{n} {state.replace('_', ' ')}" for state, n in states.items()))
+
+
+@contextlib.asynccontextmanager
+async def _simulator(folder: Path, accounts: int) -> AsyncGenerator[None]:
+    """Run the network in a process of its own, so that killing wafleet does not kill WhatsApp; join one that runs."""
+    child = await asyncio.to_thread(_start, folder, accounts)
+    deadline = asyncio.get_running_loop().time() + START_S
+    while not _running(folder):
+        if asyncio.get_running_loop().time() > deadline or (child is not None and child.poll() is not None):
+            raise NotRunning(folder)
+        await asyncio.sleep(0.05)
+    pid = read_address(folder).pid
+    try:
+        yield
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+        if child is not None:
+            await asyncio.to_thread(child.wait, 3)
+
+
+def _start(folder: Path, accounts: int) -> "subprocess.Popen[bytes] | None":
+    if _running(folder):
+        return None
+    folder.mkdir(parents=True, exist_ok=True)
+    script = folder / "scenario.yaml"
+    script.write_bytes(dump(scenario(accounts)))
+    log = (folder / "simulator.log").open("ab")
+    command = [sys.executable, "-m", "wafleet.simulator", "--folder", str(folder), "--scenario", str(script)]
+    with log:
+        return subprocess.Popen(command, start_new_session=True, stdin=subprocess.DEVNULL, stdout=log, stderr=log)  # noqa: S603
+
+
+def _running(folder: Path) -> bool:
+    try:
+        os.kill(read_address(folder).pid, 0)
+    except (NotRunning, ProcessLookupError):
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _greeting(settings: Settings, url: str, token: str) -> Panel:
+    password = settings.admin_password.get_secret_value() if settings.admin_password else PASSWORD
+    auth = f"-H 'Authorization: Bearer {token}'"
+    lines = [
+        f"[bold]wafleet[/] runs a simulated fleet at [bold link={url}]{url}[/]",
+        f"sign in   [bold]{settings.admin_email}[/]   password [bold]{password}[/]",
+        f"token     [bold]{token}[/]",
+        "",
+        "[bold]Five things to try[/]",
+        "1  open the console and watch numbers fail and heal: a fault strikes every few seconds",
+        "2  send a message, and see by which number and why:",
+        f"   [cyan]curl -s {url}/api/v1/messages {auth} \\\n"
+        """     --json '{"to": "+971550000001", "text": "Is Tuesday at five good?"}'[/]""",
+        "3  break a number yourself:   [cyan]wafleet sim fault +971501110001 deaf[/]",
+        "4  kill it: [cyan]kill -9 " + str(os.getpid()) + "[/], start it again, then compare what crossed the network",
+        "   with what the database knows:   [cyan]wafleet sim ledger[/]   and   [cyan]wafleet ledger[/]",
+        "5  ask a number how it is, as its manager would:",
+        "   [cyan]wafleet sim say +971509990001 +971501110001 '!status'[/]",
+        "",
+        f"data and logs in {settings.data_dir}      Ctrl-C stops it",
+    ]
+    return Panel("\n".join(lines), expand=False, border_style="green", title="demo")

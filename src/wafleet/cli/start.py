@@ -1,0 +1,71 @@
+"""`wafleet up`: start a node."""
+
+import asyncio
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.panel import Panel
+
+from wafleet.config import Settings, load
+
+screen = Console(highlight=False)
+DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder of database, logs and keys.")]
+
+
+def add_to(app: typer.Typer) -> None:
+    """Add the commands that start something."""
+    from wafleet.cli.demo import demo
+
+    app.command()(up)
+    app.command()(demo)
+
+
+def up(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes any free one.")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Start wafleet here: accounts, lanes, API and console, until Ctrl-C."""
+    settings = load(host=host, port=port, data_dir=data_dir)
+    run(_up(settings))
+
+
+async def _up(settings: Settings) -> None:
+    from wafleet.app import App
+    from wafleet.cli.serving import Address, serve
+    from wafleet.engine.observe import start_logs
+
+    start_logs(settings.data_dir / "logs", level=settings.log_level)
+
+    async def ready(app: App, address: Address) -> None:
+        welcome(app, address)
+
+    await serve(settings, ready=ready)
+
+
+def welcome(app: Any, address: Any) -> None:
+    """Say where it is and how to come in; the first administrator's password is shown this once."""
+    lines = [f"[bold]wafleet[/] is up at [link={address.url}]{address.url}[/]"]
+    if app.slices.generated_password:
+        email, password = app.settings.admin_email, app.slices.generated_password
+        lines += [
+            "",
+            f"Sign in as [bold]{email}[/] with the password [bold]{password}[/]",
+            "It is shown this once: keep it, or set WAFLEET_ADMIN_PASSWORD before the first start.",
+        ]
+    screen.print(Panel("\n".join(lines), expand=False, border_style="green"))
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    """Run async work on the fastest event loop there is."""
+    if sys.platform == "win32":
+        asyncio.run(work)
+        return
+    import uvloop
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(work)
