@@ -76,6 +76,7 @@ class PairingView:
 
     def __post_init__(self) -> None:
         why = explain(self.reason)
+        object.__setattr__(self, "state", State(self.state))
         object.__setattr__(self, "sentence", why.sentence)
         object.__setattr__(self, "next_step", why.next_step)
 
@@ -162,7 +163,12 @@ def line(text: str, field: str, longest: int, *, empty: bool = False) -> str:
 
 def searchable(text: str) -> str:
     """Return what the database can compare: whatever no stored text can hold is taken out."""
-    return "".join(c for c in text if unicodedata.category(c) not in {"Cc", "Cs"})[:200]
+    return "".join(c for c in text.strip() if unicodedata.category(c) not in {"Cc", "Cs"})[:200]
+
+
+def wanted(text: str | None) -> str | None:
+    """Return a filter the database can compare; None, like empty text, filters nothing."""
+    return searchable(text) or None if text else None
 
 
 def hint(secret: str) -> str:

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from wafleet.accounts import store
 from wafleet.accounts.changes import Changes, Sealer, limit_of, there
-from wafleet.accounts.model import Account, Fields, PairingView, searchable
+from wafleet.accounts.model import Account, Fields, PairingView, searchable, wanted
 from wafleet.accounts.store import Held, Narrow
 from wafleet.domain import phone
 from wafleet.domain.account import State
@@ -45,7 +45,7 @@ class Accounts:
         """
         async with self._db.tx(caller.reach) as tx:
             found = await store.matching(
-                tx, id=_as_id(text), phone=_as_phone(text), text=searchable(text.strip()), only=limit_of(caller)
+                tx, id=_as_id(text), phone=_as_phone(text), text=searchable(text), only=limit_of(caller)
             )
         best = min((rank for rank, _ in found), default=0)
         meant = [one for rank, one in found if rank == best]
@@ -78,9 +78,9 @@ class Accounts:
             only=limit_of(caller),
             tenant=tenant,
             states=[one.value for one in states] if states else None,
-            transport=transport,
-            role=role,
-            q=searchable(q.strip()) if q else None,
+            transport=wanted(transport),
+            role=wanted(role),
+            q=wanted(q),
         )
         after = decode_cursor(cursor, tuple[str, UUID]) if cursor else None
         async with self._db.tx(caller.reach) as tx:
@@ -156,7 +156,7 @@ class Accounts:
     async def tenant_named(self, caller: Caller, text: str) -> TenantId:
         """Return the tenant whose id or name this is. Raises Invalid naming the field `tenant`."""
         async with self._db.tx(caller.reach) as tx:
-            found = await store.tenant_named(tx, text=searchable(text.strip()))
+            found = await store.tenant_named(tx, text=searchable(text))
         if found is None:
             raise Invalid("tenant", f"There is no tenant {text!r}: take its name or id from the list of tenants")
         return found

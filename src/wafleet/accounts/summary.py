@@ -11,7 +11,7 @@ from uuid import UUID
 from wafleet.accounts import figures, store
 from wafleet.accounts.changes import limit_of, there
 from wafleet.accounts.figures import FleetRow
-from wafleet.accounts.model import Statistics, searchable
+from wafleet.accounts.model import Statistics, wanted
 from wafleet.accounts.store import Narrow
 from wafleet.domain.account import State
 from wafleet.domain.errors import Invalid
@@ -190,9 +190,9 @@ def _narrow(caller: Caller, filters: Filters) -> Narrow:
     return Narrow(
         only=limit_of(caller),
         tenant=filters.tenant,
-        transport=filters.transport,
-        role=filters.role,
-        q=searchable(filters.q.strip()) if filters.q else None,
+        transport=wanted(filters.transport),
+        role=wanted(filters.role),
+        q=wanted(filters.q),
     )
 
 
