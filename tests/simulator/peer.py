@@ -85,6 +85,11 @@ class Peer:
         return [m for m in self.heard if type(m) is kind]
 
     @property
+    def lines(self) -> list[str]:
+        """What customers wrote, each message once however often it was pushed."""
+        return list({m.id: m.text for m in self.of(frames.Said)}.values())
+
+    @property
     def texts(self) -> list[str]:
         return [m.text for m in self.of(frames.Said)]
 

@@ -14,6 +14,7 @@ weather:                            # and some, now and then
 """
 
 from contextlib import suppress
+from itertools import count, islice
 from pathlib import Path
 
 import msgspec
@@ -123,21 +124,22 @@ def play(world: World, scenario: Scenario) -> None:
     """Put a scenario's customers and faults into a world; they go on from now."""
     for persona in scenario.customers:
         world.add(persona)
-    made = 0
+    taken = {persona.phone for persona in scenario.customers}
     for crowd in scenario.crowd:
-        for i in range(crowd.count):
-            made += 1
-            world.add(_person(crowd, i, made))
+        free = (phone for i in count(1) if (phone := f"{crowd.prefix}{i:07d}") not in taken)
+        for place, phone in enumerate(islice(free, crowd.count)):
+            taken.add(phone)
+            world.add(_person(crowd, place, phone))
     for fault in scenario.faults:
         world.agenda.after(seconds(fault.at), _strike, world, _order(fault))
     for weather in scenario.weather:
         world.agenda.after(seconds(weather.every), _change, world, scenario, weather)
 
 
-def _person(crowd: Crowd, place: int, number: int) -> Persona:
+def _person(crowd: Crowd, place: int, phone: str) -> Persona:
     names = NAMES[crowd.language]
     return Persona(
-        phone=f"{crowd.prefix}{number:07d}",
+        phone=phone,
         name=names[place % len(names)],
         accounts=[crowd.accounts[place % len(crowd.accounts)]],
         chats_per_minute=crowd.chats_per_minute,
