@@ -2,6 +2,7 @@
 
 from wafleet.accounts.live import Live, LiveFleet, Traffic
 from wafleet.accounts.model import Account, Fields, PairingView, Statistics, about
+from wafleet.accounts.pictures import blocks, png, svg, svg_on_paper
 from wafleet.accounts.service import SESSIONS, Accounts
 from wafleet.accounts.settings import AccountSettings, Pace, Quiet, read_settings
 from wafleet.accounts.summary import Filters, Fleet, FleetView, Totals
@@ -24,5 +25,9 @@ __all__ = [
     "Totals",
     "Traffic",
     "about",
+    "blocks",
+    "png",
     "read_settings",
+    "svg",
+    "svg_on_paper",
 ]
