@@ -81,36 +81,38 @@ def _conversations(routes: APIRouter, conversations: Conversations, messages: Me
         """Count conversations by where they stand."""
         return await conversations.statistics(caller, account=account)
 
-    @routes.get("/conversations/{id}", tags=["conversations"])
-    async def get_conversation(id: UUID, caller: Annotated[Caller, Depends(auth.may(Scope.READ))]) -> Conversation:
+    @routes.get("/conversations/{conversation}", tags=["conversations"])
+    async def get_conversation(
+        conversation: UUID, caller: Annotated[Caller, Depends(auth.may(Scope.READ))]
+    ) -> Conversation:
         """Return one conversation."""
-        return await conversations.get(caller, id)
+        return await conversations.get(caller, conversation)
 
-    @routes.get("/conversations/{id}/messages", tags=["conversations"])
+    @routes.get("/conversations/{conversation}/messages", tags=["conversations"])
     async def list_conversation_messages(
-        id: UUID,
+        conversation: UUID,
         caller: Annotated[Caller, Depends(auth.may(Scope.READ))],
         cursor: Cursor = None,
         limit: Limit = 50,
     ) -> Page[Message]:
         """List one conversation's messages in both directions, newest first."""
-        return await messages.of(caller, id, cursor=cursor, limit=limit)
+        return await messages.of(caller, conversation, cursor=cursor, limit=limit)
 
 
 def _changes(routes: APIRouter, conversations: Conversations, auth: Auth) -> None:
-    @routes.patch("/conversations/{id}", tags=["conversations"])
+    @routes.patch("/conversations/{conversation}", tags=["conversations"])
     async def change_conversation(
-        id: UUID, body: ChangeBody, caller: Annotated[Caller, Depends(auth.may(Scope.SEND))]
+        conversation: UUID, body: ChangeBody, caller: Annotated[Caller, Depends(auth.may(Scope.SEND))]
     ) -> Conversation:
         """Close or open a conversation, give it to somebody, write a note."""
-        return await conversations.change(caller, id, body.change())
+        return await conversations.change(caller, conversation, body.change())
 
-    @routes.post("/conversations/{id}/read", tags=["conversations"])
+    @routes.post("/conversations/{conversation}/read", tags=["conversations"])
     async def read_conversation(
-        id: UUID, caller: Annotated[Caller, Depends(auth.may(Scope.SEND))], body: ReadBody | None = None
+        conversation: UUID, caller: Annotated[Caller, Depends(auth.may(Scope.SEND))], body: ReadBody | None = None
     ) -> Conversation:
         """Count a conversation's messages as read, all or up to one of them."""
-        return await conversations.read(caller, id, up_to=body.up_to if body else None)
+        return await conversations.read(caller, conversation, up_to=body.up_to if body else None)
 
 
 def _messages(routes: APIRouter, messages: Messages, auth: Auth) -> None:
@@ -139,10 +141,10 @@ def _messages(routes: APIRouter, messages: Messages, auth: Auth) -> None:
         )
         return await messages.list(caller, wanted, cursor=cursor, limit=limit)
 
-    @routes.get("/messages/{id}", tags=["messages"])
-    async def get_message(id: UUID, caller: Annotated[Caller, Depends(auth.may(Scope.READ))]) -> Message:
+    @routes.get("/messages/{message}", tags=["messages"])
+    async def get_message(message: UUID, caller: Annotated[Caller, Depends(auth.may(Scope.READ))]) -> Message:
         """Return one message with all that is known of its way."""
-        return await messages.get(caller, id)
+        return await messages.get(caller, message)
 
 
 def _ledger(routes: APIRouter, ledgers: Ledgers, auth: Auth) -> None:
