@@ -1,7 +1,7 @@
 """The composition root: builds every object once, floor by floor, and closes them in reverse. Read this first."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine, Mapping, Sequence
+from collections.abc import AsyncGenerator, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
@@ -9,6 +9,7 @@ from importlib.metadata import version
 from typing import Any, Final
 from uuid import UUID
 
+import structlog
 from fastapi import APIRouter, FastAPI
 
 from wafleet import console
@@ -21,6 +22,7 @@ from wafleet.domain.inbound import Inbound, Receipt
 from wafleet.engine import bus
 from wafleet.engine.clock import Clock, SystemClock
 from wafleet.engine.db import Db
+from wafleet.engine.jobs import Jobs
 from wafleet.engine.leases import Node
 from wafleet.engine.loops import Loop, run_loops
 from wafleet.engine.migrate import migrate, pending
@@ -38,8 +40,10 @@ from wafleet.tenants import routes as tenants_routes
 from wafleet.transports.base import Transport
 from wafleet.transports.simulated import Simulated
 
+log = structlog.get_logger(__name__)
 VERSION: Final = version("wafleet")
 DRAIN_S: Final = 2.0  # for what is on the wire when wafleet is stopped
+LEAVE_S: Final = 4.0  # for handing the accounts over; others take them anyway once the leases run out
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,6 +212,32 @@ def _console(engine: Engine, slices: Slices, transports: Mapping[str, Transport]
     return console.router(door=slices.auth, desk=desk, live=live)
 
 
+def _upkeep(engine: Engine, slices: Slices, settings: Settings) -> Jobs:
+    """Clean up every night what is kept for a time only, on whichever node comes first."""
+    keep = settings.retention
+    jobs = Jobs(engine.db, keep=timedelta(days=keep.jobs_days))
+
+    @jobs.job("upkeep.outbox", every="10 3 * * *")
+    async def outbox() -> None:
+        await slices.outbox.forget(
+            keys_older_than=timedelta(days=keep.idempotency_days),
+            strays_older_than=timedelta(days=keep.stray_receipts_days),
+        )
+
+    @jobs.job("upkeep.tallies", every="20 3 * * *")
+    async def tallies() -> None:
+        await slices.live.fold_tallies(older_than=timedelta(days=keep.tallies_days))
+
+    @jobs.job("upkeep.events", every="30 3 * * *")
+    async def events() -> None:
+        gone = True
+        while gone:
+            async with engine.db.fleet_tx() as tx:
+                gone = await bus.trim(tx, older_than=timedelta(days=keep.events_days)) > 0
+
+    return jobs
+
+
 @asynccontextmanager
 async def _in_motion(
     engine: Engine, slices: Slices, settings: Settings, stopping: asyncio.Event
@@ -217,32 +247,37 @@ async def _in_motion(
     engine.wakes.subscribe(SESSIONS, lambda _: slices.live.look())
     engine.wakes.subscribe(OUTBOX, lambda ids: slices.lanes.wake(None if ids is None else map(_account, ids)))
     engine.wakes.subscribe(bus.TOPIC, lambda _: handle.woken.set())
-    loops = [
-        handle,
-        *slices.live.loops(renew_s=settings.node.renew_s),
-        *slices.lanes.loops(),
-        *slices.tenants.loops(),
-    ]
-    running: Sequence[Coroutine[Any, Any, None]] = (
-        slices.outbox.run(),
-        slices.inbox.run(),
-        slices.lanes.run(),
-        slices.live.run(),
-        engine.wakes.run(),
-    )
-    duties = asyncio.create_task(run_loops(loops, clock=engine.clock, stopping=stopping))
-    tasks = [duties, *(asyncio.create_task(one) for one in running)]
+    roles = settings.node.roles
+    loops: list[Loop] = [*slices.tenants.loops()]
+    running: list[Coroutine[Any, Any, None]] = [slices.outbox.run(), slices.inbox.run(), engine.wakes.run()]
+    if "lanes" in roles:
+        loops += [*slices.live.loops(renew_s=settings.node.renew_s), *slices.lanes.loops()]
+        running += [slices.lanes.run(), slices.live.run()]
+    if "duties" in roles:
+        loops.append(handle)
+        running.append(_upkeep(engine, slices, settings).run(stopping))
+    running.append(run_loops(loops, clock=engine.clock, stopping=stopping))
+    tasks = [asyncio.create_task(one) for one in running]
+    for task in tasks:
+        task.add_done_callback(lambda ended: _mourn(ended, stopping))
     try:
         yield
     finally:
         await slices.lanes.drain(DRAIN_S)
-        await slices.live.leave()
+        await slices.live.leave(LEAVE_S)
         await asyncio.gather(slices.lanes.drain_settling(DRAIN_S), slices.inbox.drain(DRAIN_S))
         stopping.set()
-        await asyncio.wait([duties], timeout=DRAIN_S)
+        await asyncio.wait(tasks[-1:], timeout=DRAIN_S)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+
+
+def _mourn(task: "asyncio.Task[None]", stopping: asyncio.Event) -> None:
+    """Stop when a part that must run for ever has died: a program that is half alive helps nobody."""
+    if not task.cancelled() and not stopping.is_set() and (error := task.exception()) is not None:
+        log.critical("part_died", part=task.get_coro().__qualname__, error=repr(error), exc_info=error)
+        stopping.set()
 
 
 class _Traffic:

@@ -130,8 +130,7 @@ class _Look:
         try:
             async with asyncio.timeout(PATIENCE_S):
                 began = asyncio.get_running_loop().time()
-                async with sources.db.fleet_tx() as tx:
-                    await tx.value("select 1")
+                await sources.db.ping()
                 answer_ms = (asyncio.get_running_loop().time() - began) * 1000
                 accounts, waiting = dict(await sources.accounts()), await sources.waiting()
         except Exception:  # whatever it is, the fleet cannot be seen

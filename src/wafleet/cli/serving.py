@@ -16,7 +16,7 @@ import uvicorn
 
 from wafleet.app import App, open_app
 from wafleet.config import Settings
-from wafleet.domain.errors import NotFound, SignInNeeded
+from wafleet.domain.errors import NotFound, SignInNeeded, Unavailable
 from wafleet.tenants import EVERYTHING, Caller
 
 log = structlog.get_logger(__name__)
@@ -57,8 +57,11 @@ async def serve(settings: Settings, *, ready: Callable[[App, Address], Awaitable
             await ready(app, address)
             gc.collect()
             gc.freeze()
-            await stopping.wait()
+            ends = [asyncio.create_task(one.wait()) for one in (stopping, app.stopping)]
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             log.info("stopping")
+            if not stopping.is_set():
+                raise Unavailable("A part of wafleet died: its log says which and why. Start it again")
 
 
 def _on_signals() -> asyncio.Event:

@@ -8,6 +8,8 @@ from typing import Protocol
 
 
 class Clock(Protocol):
+    """What time it is, and how to wait."""
+
     def now(self) -> datetime:
         """Return the wall clock's time, aware UTC: for what people see. It may jump."""
         ...
@@ -22,6 +24,8 @@ class Clock(Protocol):
 
 
 class SystemClock:
+    """The machine's own clock."""
+
     def now(self) -> datetime:
         return datetime.now(UTC)
 

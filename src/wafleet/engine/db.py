@@ -112,6 +112,11 @@ class Db:
         async with self.tx(FLEET) as tx:
             yield tx
 
+    async def ping(self) -> None:
+        """Return when the database answers. Raises DatabaseAway."""
+        async with self.fleet_tx() as tx:
+            await tx.run("select 1")
+
     @asynccontextmanager
     async def _connection(self) -> AsyncGenerator[AsyncConnection[Any]]:
         try:

@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from uuid import UUID
 
 import msgspec
@@ -114,6 +114,11 @@ class Outbox:
         if state is not Sending.CANCELLED:
             raise Conflict(f"It is {state} already: only a message that waits can be cancelled", code="not_waiting")
         return Sending.CANCELLED
+
+    async def forget(self, *, keys_older_than: timedelta, strays_older_than: timedelta) -> None:
+        """Drop what is kept for a time only."""
+        async with self._db.fleet_tx() as tx:
+            await store.forget(tx, keys_older_than=keys_older_than, strays_older_than=strays_older_than)
 
     async def _route(self, caller: Caller, account: AccountId | None, to: str) -> Route:
         async with self._db.tx(caller.reach) as tx:

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from wafleet.domain.clean import clean, json_of
@@ -175,6 +175,13 @@ async def cancel(tx: Tx, *, message: MessageId) -> Sending | None:
         message=message,
     )
     return None if state is None else Sending(state)
+
+
+async def forget(tx: Tx, *, keys_older_than: timedelta, strays_older_than: timedelta) -> int:
+    """Drop idempotency keys, and receipts nobody asked for, that are older. Returns how many rows went."""
+    keys = await tx.run("delete from idempotency_keys where created_at < now() - %(age)s", age=keys_older_than)
+    strays = await tx.run("delete from stray_receipts where received_at < now() - %(age)s", age=strays_older_than)
+    return keys + strays
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,6 +108,8 @@ class Session(Protocol):
 
 
 class Transport(Protocol):
+    """One way to reach WhatsApp, for all its accounts on this node."""
+
     @property
     def capabilities(self) -> Capabilities: ...
 

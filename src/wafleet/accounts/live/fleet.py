@@ -1,6 +1,8 @@
 """The accounts that live on this node, as one part: built from its pieces here, run by `app.py`."""
 
+import asyncio
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from datetime import timedelta
 
 from wafleet.accounts.live import store
@@ -15,7 +17,7 @@ from wafleet.accounts.live.states import States
 from wafleet.config import KeepAliveSettings, SessionsSettings
 from wafleet.domain.ids import AccountId
 from wafleet.engine.clock import Clock
-from wafleet.engine.db import Db
+from wafleet.engine.db import DatabaseAway, Db
 from wafleet.engine.leases import Node
 from wafleet.engine.loops import Loop
 from wafleet.engine.secrets import Secrets
@@ -78,9 +80,16 @@ class LiveFleet:
         """Write state changes until cancelled."""
         await self._states.batch.run()
 
-    async def leave(self) -> None:
-        """Close every session in good order and give the leases back."""
-        await self.holdings.leave()
+    async def leave(self, limit_s: float) -> None:
+        """Close every session in good order and give the leases back, as far as that is done within the limit."""
+        with suppress(TimeoutError, DatabaseAway):
+            async with asyncio.timeout(limit_s):
+                await self.holdings.leave()
+
+    async def fold_tallies(self, *, older_than: timedelta) -> None:
+        """Fold old counts of five minutes into days."""
+        async with self._db.fleet_tx() as tx:
+            await store.fold_tallies(tx, older_than=older_than)
 
     async def _expire(self) -> None:
         async with self._db.fleet_tx() as tx:

@@ -260,3 +260,21 @@ async def note_activity(tx: Tx, signs: Sequence[Sign]) -> None:
         sent=[one.sent_at for one in signs],
         receipts=[one.receipt_at for one in signs],
     )
+
+
+async def fold_tallies(tx: Tx, *, older_than: timedelta) -> int:
+    """Fold counts of five minutes into counts of days (UTC) once they are older. Returns how many rows went."""
+    return await tx.run(
+        """
+        with old as (
+            delete from tallies
+             where bucket < now() - %(age)s and bucket <> date_trunc('day', bucket, 'UTC')
+            returning account_id, tenant_id, date_trunc('day', bucket, 'UTC') as day, counter, n
+        )
+        insert into tallies as t (account_id, tenant_id, bucket, counter, n)
+        select account_id, tenant_id, day, counter, sum(n) from old
+         group by account_id, tenant_id, day, counter order by account_id, day, counter
+        on conflict (account_id, bucket, counter) do update set n = t.n + excluded.n
+        """,
+        age=older_than,
+    )

@@ -114,7 +114,9 @@ class Lanes:
             self._woken.clear()
             try:
                 await self._turn()
-            except DatabaseAway:
+            except Exception as error:
+                if not isinstance(error, DatabaseAway):
+                    log.exception("claim_failed", error=str(error))
                 await self._clock.sleep(PAUSE_S)
                 self._woken.set()
             if self._under_way > BUSY:
@@ -166,7 +168,7 @@ class Lanes:
                     rooms=[room for _, room in wanted],
                     cooling=self._cooling(wanted),
                 )
-        except DatabaseAway:
+        except Exception:
             self._due.update(lane.live.account for lane, _ in wanted)
             raise
         self._start(claims, wanted)
