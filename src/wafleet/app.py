@@ -257,7 +257,7 @@ async def _in_motion(
         loops.append(handle)
         running.append(_upkeep(engine, slices, settings).run(stopping))
     running.append(run_loops(loops, clock=engine.clock, stopping=stopping))
-    tasks = [asyncio.create_task(one) for one in running]
+    tasks = [asyncio.create_task(one, name=one.__qualname__) for one in running]
     for task in tasks:
         task.add_done_callback(lambda ended: _mourn(ended, stopping))
     try:
@@ -276,7 +276,7 @@ async def _in_motion(
 def _mourn(task: "asyncio.Task[None]", stopping: asyncio.Event) -> None:
     """Stop when a part that must run for ever has died: a program that is half alive helps nobody."""
     if not task.cancelled() and not stopping.is_set() and (error := task.exception()) is not None:
-        log.critical("part_died", part=task.get_coro().__qualname__, error=repr(error), exc_info=error)
+        log.critical("part_died", part=task.get_name(), error=repr(error), exc_info=error)
         stopping.set()
 
 
