@@ -1,5 +1,7 @@
 """What survives the simulator's own death."""
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -129,6 +131,33 @@ def test_damage_anywhere_loses_only_what_lies_behind_it(
     assert len(list(journal.replay())) == whole
     assert path.stat().st_size == ends[whole]
     journal.close()
+
+
+def test_a_full_disk_leaves_no_torn_block_and_what_was_meant_is_written_later(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world, write = busy(path), os.write
+    world.link(ONE)  # so that nobody is online to whom it would have to be told at once
+    world.commit()
+    say(world, "no room")
+    room = path.stat().st_size + 20
+
+    def half(file: int, block: bytes) -> int:
+        if os.lseek(file, 0, os.SEEK_CUR) >= room:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(file, block[:20])
+
+    monkeypatch.setattr(os, "write", half)
+    for _ in range(3):
+        with pytest.raises(OSError, match="No space"):
+            world.commit()
+    with pytest.raises(OSError, match="No space"):
+        world.rewrite()
+    monkeypatch.undo()
+    assert [f.name for f in path.parent.iterdir()] == [path.name]
+    say(world, "room again")
+    world.commit()
+    assert still(journal=path).ledger(ONE)[0].offered == 6
 
 
 STEPS = st.lists(

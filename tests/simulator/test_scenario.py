@@ -87,6 +87,16 @@ def test_a_load_writes_so_many_messages_at_its_rate_to_everybody_in_turn() -> No
     assert [(x.said, x.left, x.running) for x in world.loads.lines()] == [(120, 0, False)]
 
 
+def test_a_load_without_measure_leaves_time_for_the_rest() -> None:
+    world = still(remember=100_000)
+    online(world)
+    world.loads.start(StartLoad(rate=1e9, lasts=0.001, total=12_000))
+    world.advance(0.03)
+    assert 0 < world.ledger()[0].offered <= 10_000
+    world.advance(1)
+    assert world.ledger()[0].offered == 12_000
+
+
 def test_a_load_ends_with_its_time_or_when_it_is_stopped() -> None:
     world = still()
     online(world)

@@ -61,6 +61,13 @@ def test_a_second_attempt_to_link_ends_the_first() -> None:
     assert not first.of(frames.Linked)
 
 
+def test_what_is_no_phone_number_cannot_be_linked() -> None:
+    world = still()
+    peer = Peer(world)
+    peer.link("Layla")
+    assert [r.reason for r in peer.of(frames.Refused)] == ["link_refused"]
+
+
 def test_a_cancelled_attempt_cannot_be_scanned_any_more() -> None:
     world = still()
     peer = Peer(world)

@@ -7,6 +7,7 @@ import pytest
 from tests.transports.heard import LAYLA, PHONE, QUICK, Heard, Held, held, number, outgoing, until
 
 from wafleet.domain.ids import MessageId, new_id
+from wafleet.domain.inbound import Inbound
 from wafleet.domain.message import ContactCard, Content, Location, Sending, Text, Unsupported
 from wafleet.simulator.client import connect
 from wafleet.simulator.orders import Say
@@ -109,6 +110,19 @@ async def test_messages_that_waited_are_not_heard_before_the_session_is_in_hand(
     assert not heard.inbound
     await session.ping()
     assert heard.texts == ["early"]
+
+
+async def test_an_owner_that_fails_to_hear_does_not_keep_others_from_hearing(one: Held) -> None:
+    class Broken(Heard):
+        def received(self, inbound: Inbound) -> None:
+            raise RuntimeError("a bug")
+
+    secret, account, broken = one.world.link("+966500000002"), number("+966500000002"), Broken()
+    session = await one.transport.open(account, secret, broken)
+    one.world.say(Say(customer=LAYLA, account="+966500000002", text="lost on you"))
+    one.say("hello")
+    await session.ping()
+    assert one.heard.texts == ["hello"]
 
 
 async def test_new_credentials_are_handed_over(one: Held) -> None:

@@ -38,6 +38,8 @@ class Unlinked(Record, tag=3):
 
 
 class Crossed(Record, tag=4):
+    """A message of an account crossed; `times` is 0 where it was hidden and did not."""
+
     account: str
     ref: bytes
     id: str
@@ -49,6 +51,8 @@ class Crossed(Record, tag=4):
 
 
 class Offered(Record, tag=5):
+    """A customer wrote."""
+
     account: str
     number: int
     id: str
@@ -113,19 +117,33 @@ class Journal:
         os.lseek(self._file, self.size, os.SEEK_SET)
 
     def flush(self) -> None:
-        """Write what was added since the last call, as one block."""
-        if self._buffer:
+        """Write what was added since the last call, as one block. Raises OSError, having written none of it."""
+        if not self._buffer:
+            return
+        before = self.size
+        try:
             self._write(self._file, self._buffer)
-            self._buffer.clear()
+        except OSError:  # the disk is full: a torn block must not lie before what is written later
+            self.size = before
+            os.ftruncate(self._file, before)
+            os.lseek(self._file, before, os.SEEK_SET)
+            raise
+        self._buffer.clear()
 
     def rewrite(self, records: Sequence[Record]) -> None:
-        """Put these records in place of all that was written; a crash leaves either the old or the new file."""
+        """Put these records in place of all that was written; a crash, or OSError, leaves the old file."""
         self.flush()
         beside = self.path.with_suffix(".new")
         file = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        self.size = 0
-        self._write(file, records)
-        beside.replace(self.path)
+        before, self.size = self.size, 0
+        try:
+            self._write(file, records)
+            beside.replace(self.path)
+        except OSError:
+            self.size = before
+            os.close(file)
+            beside.unlink(missing_ok=True)
+            raise
         os.close(self._file)
         self._file = file
 

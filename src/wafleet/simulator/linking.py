@@ -3,7 +3,7 @@
 from base64 import b64encode
 
 from wafleet.simulator.frames import Done, Link, Linked, Message, Refused, Shown, Unlink
-from wafleet.simulator.model import Emit, Impossible
+from wafleet.simulator.model import PHONE, Emit, Impossible
 from wafleet.simulator.sessions import Sessions
 from wafleet.simulator.state import State
 
@@ -91,6 +91,8 @@ class Linking:
 
     def _refusal(self, phone: str) -> tuple[str, str, float] | None:
         state = self._state
+        if not PHONE.fullmatch(phone):
+            return "link_refused", f"{phone} is not a phone number", 0.0
         if state.away_until > state.now():
             return "network", "the network is away", state.away_until - state.now()
         for kind in ("banned", "outdated"):

@@ -8,6 +8,7 @@ from wafleet.simulator.orders import LoadLine, StartLoad
 from wafleet.simulator.state import State
 
 _STEP_S = 0.02
+_PER_STEP = 5_000  # messages, so that no rate keeps the network from everything else
 
 
 class Load:
@@ -94,10 +95,10 @@ class Loads:
         if not load.running:
             return
         now = self._state.now()
-        for _ in range(load.due(now)):
+        for _ in range(min(load.due(now), _PER_STEP)):
             account, customer, text = load.next()
             self._deliveries.offer(account, customer, "", text)
-        if load.is_over(now):
+        if load.is_over(now) and not load.due(now):
             load.running = False
         else:
             self._state.agenda.after(_STEP_S, self._step, load)

@@ -1,13 +1,16 @@
 """What the network remembers of an account, its session, and a message that waits for it."""
 
+import re
 from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from wafleet.simulator.frames import Message, Receipt
 from wafleet.simulator.orders import LedgerLine
+
+PHONE: Final = re.compile(r"\+[1-9][0-9]{6,14}")  # E.164
 
 Emit = Callable[[Message], None]
 

@@ -122,6 +122,8 @@ class AccountLine(msgspec.Struct, kw_only=True):
 
 
 class StatusReport(msgspec.Struct, kw_only=True):
+    """What is there, and what is wrong."""
+
     now: float
     pid: int
     accounts: list[AccountLine]

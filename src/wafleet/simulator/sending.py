@@ -1,6 +1,5 @@
 """From accounts to customers: a message crosses when its frame arrives; answer and receipts follow."""
 
-import re
 from collections import deque
 from collections.abc import Callable
 from typing import Final
@@ -9,14 +8,13 @@ from wafleet.simulator.deliveries import Deliveries
 from wafleet.simulator.frames import DELIVERED, READ, Done, Find, Found, Ping, Receipt, Refused, Send, Taken
 from wafleet.simulator.journal import Crossed
 from wafleet.simulator.memory import Crossing
-from wafleet.simulator.model import Account, Session
+from wafleet.simulator.model import PHONE, Account, Session
 from wafleet.simulator.restore import cross
 from wafleet.simulator.state import State
 
 Heard = Callable[[str, str, str], None]  # account, customer, text
 
 NOBODY: Final = "+99900"  # no number that begins like this is on WhatsApp
-_PHONE: Final = re.compile(r"\+[1-9][0-9]{6,14}")
 _LONGEST: Final = 4_096  # characters of a text
 _LATE: Final = 5_000  # receipts kept for an account that is away
 _PREFIX: Final = "3EB0"  # what WhatsApp's own ids begin with
@@ -80,7 +78,7 @@ class Sending:
         state, account = self._state, session.account
         reason = detail = ""
         wait = 0.0
-        if not _PHONE.fullmatch(asked.to) or asked.to.startswith(NOBODY):
+        if not PHONE.fullmatch(asked.to) or asked.to.startswith(NOBODY):
             reason, detail = "not_on_whatsapp", f"{asked.to} is not on WhatsApp"
         elif len(asked.text) > _LONGEST:
             reason, detail = "too_long", f"{len(asked.text)} characters; the longest text has {_LONGEST}"

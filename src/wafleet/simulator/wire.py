@@ -1,6 +1,7 @@
 """The client's side of the protocol, whatever carries it: requests with answers, and sessions that hear."""
 
 import asyncio
+import logging
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from itertools import count
@@ -9,6 +10,8 @@ from typing import Any, Final, Protocol
 from wafleet.simulator import frames
 from wafleet.simulator.frames import Message
 from wafleet.simulator.orders import Order
+
+log = logging.getLogger(__name__)
 
 _SWEEP_S: Final = 0.25  # how exact time limits are
 
@@ -93,14 +96,17 @@ class Channel:
         """Let the owner hear: first what came before it was ready."""
         early, self._early = self._early, None
         for call in early or ():
-            call()
+            self.hear(call)
 
     def hear(self, call: Callable[..., None], *with_: object) -> None:
         """Tell the owner something, now or as soon as it is ready."""
-        if self._early is None:
-            call(*with_)
-        else:
+        if self._early is not None:
             self._early.append(lambda: call(*with_))
+            return
+        try:
+            call(*with_)
+        except Exception:  # one owner's trouble must not keep the others from hearing
+            log.exception("an owner of a session failed to hear")
 
 
 class Wire(ABC):

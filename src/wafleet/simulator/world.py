@@ -88,6 +88,7 @@ class World:
         self.commit()
         journal = self._state.journal
         if journal and journal.size > self._rewrite_at:
+            self._rewrite_at = 2 * journal.size  # should it fail, it is tried again when the journal has doubled
             self.rewrite()
 
     def rewrite(self) -> None:

@@ -144,6 +144,7 @@ class _Shared:
             if now < self._not_before:
                 raise OpenError("network", self._failure, _until(self._not_before - now))
             self._opening = asyncio.create_task(self._open(), name="simulator connection")
+            self._opening.add_done_callback(_looked_at)
         return await asyncio.shield(self._opening)
 
     async def close(self) -> None:
@@ -164,6 +165,12 @@ class _Shared:
             return self._wire
         finally:
             self._opening = None
+
+
+def _looked_at(opening: "asyncio.Task[Wire]") -> None:
+    """Whoever asked may have given up by now; a failure nobody waits for is no news."""
+    if not opening.cancelled():
+        opening.exception()
 
 
 class _Session:
