@@ -8,9 +8,8 @@ import subprocess
 import sys
 from collections.abc import AsyncGenerator
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Final
 
-import typer
 from platformdirs import user_data_dir
 from pydantic import SecretStr
 from rich.console import Console
@@ -18,23 +17,13 @@ from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
 from wafleet.cli.demo_world import PASSWORD, scenario
-from wafleet.cli.start import DataDir, run
-from wafleet.config import KeepAliveSettings, Settings, SimulatorSettings, load
+from wafleet.config import KeepAliveSettings, Settings, SimulatorSettings
 from wafleet.simulator.address import NotRunning, read_address
 from wafleet.simulator.scenario import dump
 
 DEMO_FOLDER: Final = "wafleet-demo"
 START_S: Final = 15.0
 screen = Console(highlight=False)
-
-
-def demo(
-    accounts: Annotated[int, typer.Option(min=5, max=5000, help="How many numbers the fleet has.")] = 12,
-    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes any free one.")] = None,
-    data_dir: DataDir = None,
-) -> None:
-    """Start a busy fleet on a simulated WhatsApp network, until Ctrl-C."""
-    run(_demo(settings_for(load(port=port, data_dir=data_dir)), accounts))
 
 
 def settings_for(given: Settings) -> Settings:
@@ -51,7 +40,8 @@ def settings_for(given: Settings) -> Settings:
     )
 
 
-async def _demo(settings: Settings, accounts: int) -> None:
+async def play(settings: Settings, accounts: int) -> None:
+    """Run the network, the fleet on it and the people at work, until Ctrl-C."""
     from wafleet.app import App
     from wafleet.cli.demo_fleet import Agents, settle_in
     from wafleet.cli.serving import Address, serve

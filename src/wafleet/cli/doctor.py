@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from wafleet.cli.options import DataDir, JsonLines
-from wafleet.cli.tables import put_lines, screen, state, table
+from wafleet.cli.tables import put_lines, show, state, table
 from wafleet.cli.within import hush
 
 if TYPE_CHECKING:
@@ -20,6 +19,8 @@ if TYPE_CHECKING:
 
 def doctor(as_json: JsonLines = False, data_dir: DataDir = None) -> None:
     """Explain what is wrong with this installation. Exit status 1 when something is bad."""
+    import asyncio
+
     hush()
     found = asyncio.run(_examine(data_dir))
     if as_json:
@@ -44,6 +45,8 @@ async def _examine(data_dir: Path | None) -> list[Finding]:
 
 
 async def _parts(settings: Settings) -> AsyncGenerator[Finding]:
+    import asyncio
+
     from wafleet.cli import doctor_database, doctor_machine
 
     for look in (doctor_machine.folder, doctor_machine.space, doctor_machine.port, doctor_machine.simulator):
@@ -54,9 +57,7 @@ async def _parts(settings: Settings) -> AsyncGenerator[Finding]:
 
 def _show(found: Sequence[Finding]) -> None:
     rows = [(state(one.level), one.subject, one.says) for one in found]
-    made = table("", "WHAT", "FINDING", rows=rows, firm=["WHAT"])
-    made.columns[2].no_wrap, made.columns[2].overflow = False, "fold"
-    screen().print(made)
+    show(table("", "WHAT", "FINDING", rows=rows, firm=["", "WHAT"], folded=["FINDING"]))
     for one in found:
         if one.remedy:
-            screen().print(f"{one.subject}: {one.remedy}")
+            show(f"{one.subject}: {one.remedy}")

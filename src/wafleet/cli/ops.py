@@ -1,7 +1,5 @@
 """Commands that work on the database itself, whether or not wafleet runs."""
 
-import asyncio
-
 import typer
 
 from wafleet.cli import doctor as examination
@@ -25,6 +23,8 @@ def add_to(app: typer.Typer) -> None:
 
 def migrate(as_json: Json = False, data_dir: DataDir = None) -> None:
     """Bring the database to this program's schema. Safe while nodes run, and when others do it too."""
+    import asyncio
+
     from wafleet.cli.database import opened, settings_of
     from wafleet.engine.migrate import Migrated
     from wafleet.engine.migrate import migrate as apply

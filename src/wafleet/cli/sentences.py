@@ -9,13 +9,6 @@
 import errno
 from typing import cast
 
-from wafleet.config import SettingsError
-from wafleet.domain.errors import Unavailable, WafleetError
-from wafleet.engine.db import DatabaseAway
-from wafleet.engine.migrate import SchemaError, Unreachable
-from wafleet.engine.postgres import PostgresError
-from wafleet.engine.secrets import SecretError
-
 FAILED = 1
 NOT_WELL = 3
 UNREACHABLE = 4
@@ -23,11 +16,21 @@ UNREACHABLE = 4
 
 def explain(error: BaseException) -> tuple[str | None, int]:
     """Return the sentence and the exit status of a failure; no sentence for a bug, which deserves its traceback."""
+    # What can raise these takes long to import, and `wafleet --help` needs none of it.
+    from wafleet.client import ApiError
+    from wafleet.client import Unreachable as NoAnswer
+    from wafleet.config import SettingsError
+    from wafleet.domain.errors import Unavailable, WafleetError
+    from wafleet.engine.db import DatabaseAway
+    from wafleet.engine.migrate import SchemaError, Unreachable
+    from wafleet.engine.postgres import PostgresError
+    from wafleet.engine.secrets import SecretError
+
     if isinstance(error, BaseExceptionGroup):
         return explain(cast("BaseExceptionGroup[BaseException]", error).exceptions[0])
-    if isinstance(error, DatabaseAway | Unreachable | Unavailable):
+    if isinstance(error, DatabaseAway | Unreachable | Unavailable | NoAnswer):
         return str(error), UNREACHABLE
-    if isinstance(error, SettingsError | SchemaError | PostgresError | SecretError | WafleetError):
+    if isinstance(error, SettingsError | SchemaError | PostgresError | SecretError | WafleetError | ApiError):
         return str(error), FAILED
     if isinstance(error, OSError):
         return _of_the_system(error), FAILED

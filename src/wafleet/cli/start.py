@@ -1,16 +1,16 @@
-"""`wafleet up`: start a node."""
+"""`wafleet up` and `wafleet demo`: start a node."""
 
-import asyncio
 import sys
 from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.panel import Panel
 
-from wafleet.config import Settings, load
+if TYPE_CHECKING:
+    from wafleet.config import Settings
 
 screen = Console(highlight=False)
 DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder of database, logs and keys.")]
@@ -18,8 +18,6 @@ DataDir = Annotated[Path | None, typer.Option("--data-dir", help="Folder of data
 
 def add_to(app: typer.Typer) -> None:
     """Add the commands that start something."""
-    from wafleet.cli.demo import demo
-
     app.command()(up)
     app.command()(demo)
 
@@ -30,11 +28,25 @@ def up(
     data_dir: DataDir = None,
 ) -> None:
     """Start wafleet here: accounts, lanes, API and console, until Ctrl-C."""
+    from wafleet.config import load
+
     settings = load(host=host, port=port, data_dir=data_dir)
     run(_up(settings))
 
 
-async def _up(settings: Settings) -> None:
+def demo(
+    accounts: Annotated[int, typer.Option(min=5, max=5000, help="How many numbers the fleet has.")] = 12,
+    port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes any free one.")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Start a busy fleet on a simulated WhatsApp network, until Ctrl-C."""
+    from wafleet.cli.demo import play, settings_for
+    from wafleet.config import load
+
+    run(play(settings_for(load(port=port, data_dir=data_dir)), accounts))
+
+
+async def _up(settings: "Settings") -> None:
     from wafleet.app import App
     from wafleet.cli.serving import Address, serve
     from wafleet.engine.observe import start_logs
@@ -62,6 +74,8 @@ def welcome(app: Any, address: Any) -> None:
 
 def run(work: Coroutine[Any, Any, None]) -> None:
     """Run async work on the fastest event loop there is."""
+    import asyncio
+
     if sys.platform == "win32":
         asyncio.run(work)
         return

@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 ISOLATE, END_ISOLATE = "\u2068", "\u2069"  # keeps right-to-left text from reordering its neighbours
-GAP: Final = 3  # characters between two columns
+GAP: Final = 2  # characters between two columns
 LEAST: Final = 8  # characters that a shortened column keeps
 WIDE: Final = 400  # nothing is shortened for a file or a pipe
 REPLACED: Final = "\ufffd"
@@ -75,24 +75,38 @@ def table(
     right: Sequence[str] = (),
     firm: Sequence[str] = (),
     spare: Sequence[str] = (),
+    folded: Sequence[str] = (),
 ) -> Table:
     """Make a table that fits the terminal.
 
     right    columns of numbers
     firm     columns that are never shortened
     spare    columns that are left out where there is no room, in this order
+    folded   columns that go on in the next line
     """
     cells = [[cell(value) for value in row] for row in rows]
     natural = {name: max([cell_len(name), *(row[n].cell_len for row in cells)]) for n, name in enumerate(columns)}
     widths = _fitting(natural, spare, frozenset({*firm, *right}))
-    made = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
+    made = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False, padding=(0, 1, 0, 0))
     for name, width in widths.items():
         made.add_column(
-            name, justify="right" if name in right else "left", no_wrap=True, overflow="ellipsis", width=width
+            name,
+            justify="right" if name in right else "left",
+            no_wrap=name not in folded,
+            overflow="fold" if name in folded else "ellipsis",
+            width=width,
         )
     for row in cells:
-        made.add_row(*(row[columns.index(name)] for name in widths))
+        made.add_row(*(_cut(row[columns.index(name)], width, name in folded) for name, width in widths.items()))
     return made
+
+
+def _cut(text: Text, width: int, folded: bool) -> Text:
+    """Shorten a text to its column; what was begun right to left is ended there."""
+    if folded or text.cell_len <= width:
+        return text
+    text.truncate(width, overflow="ellipsis")
+    return text.append(END_ISOLATE) if ISOLATE in text.plain else text
 
 
 def _fitting(natural: Mapping[str, int], spare: Sequence[str], firm: frozenset[str]) -> dict[str, int]:
@@ -150,10 +164,8 @@ def put_lines(values: Iterable[Any]) -> None:
 
 
 def ago(at: datetime | None, now: datetime) -> str:
-    """Say how long ago something was: 5 s, 12 min, 3 h, 4 d."""
-    if at is None:
-        return "never"
-    return span(now - at)
+    """Say how long ago something was: 5 s, 12 min, 3 h, 4 d; `never` where it was not."""
+    return "never" if at is None else span(now - at)
 
 
 def span(time: timedelta) -> str:

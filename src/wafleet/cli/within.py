@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import sys
 from collections.abc import Awaitable, Callable
@@ -19,6 +18,8 @@ T = TypeVar("T")
 
 def within(data_dir: Path | None, work: Callable[[Office, Caller], Awaitable[T]]) -> T:
     """Open the installation's database, do the work as the person at this machine, close it, and return the result."""
+    import asyncio
+
     from wafleet.cli.database import CALLER, office
 
     hush()

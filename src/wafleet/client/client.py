@@ -6,13 +6,14 @@ from typing import Self, TypeVar
 
 from wafleet.client.address import find
 from wafleet.client.answers import Page
+from wafleet.client.fleet import Fleet
 from wafleet.client.messaging import Messaging
 from wafleet.client.people import People
 
 T = TypeVar("T")
 
 
-class Client(People, Messaging):
+class Client(Fleet, Messaging, People):
     """Talks to one wafleet: `with Client.from_env() as wafleet: wafleet.send("+447700900123", "Hello")`.
 
     Failures are `ApiError`s with one sentence that says what to do. What is safe to repeat is repeated when the

@@ -67,3 +67,44 @@ class AccountStatistics(Answer, frozen=True, kw_only=True):
     uptime_percent: float | None = None
     response_s: float | None = None
     delivery_s: float | None = None
+
+
+class FleetRow(Answer, frozen=True, kw_only=True):
+    """One account at a glance."""
+
+    id: UUID
+    tenant_id: UUID
+    tenant: str
+    name: str
+    phone: str
+    transport: str
+    role: str
+    desired: str
+    state: str
+    reason: str
+    sentence: str
+    next_step: str
+    state_since: datetime
+    last_activity_at: datetime | None = None
+    waiting: int
+    received_today: int
+    sent_today: int
+    spark: tuple[int, ...] = ()  # messages per five minutes of the last two hours
+
+
+class Totals(Answer, frozen=True, kw_only=True):
+    """Sums over accounts; `states` has every state, also those nobody is in. Today is the day in UTC."""
+
+    total: int
+    states: dict[str, int]
+    waiting: int
+    received_today: int
+    sent_today: int
+
+
+class FleetView(Answer, frozen=True, kw_only=True):
+    """The accounts asked for, by name, and the totals of the same accounts in all states."""
+
+    at: datetime
+    totals: Totals
+    accounts: list[FleetRow]
