@@ -1,5 +1,6 @@
 import time
 from concurrent.futures import ThreadPoolExecutor
+from uuid import UUID
 
 import pytest
 
@@ -22,5 +23,9 @@ def test_ids_still_grow_when_the_clock_is_set_back(monkeypatch: pytest.MonkeyPat
 
 def test_threads_never_make_the_same_id() -> None:
     with ThreadPoolExecutor(4) as threads:
-        made = [one for some in threads.map(lambda _: [new_id() for _ in range(2_000)], range(4)) for one in some]
+        made = [one for some in threads.map(_some, range(4)) for one in some]
     assert len(set(made)) == len(made)
+
+
+def _some(_: int) -> list[UUID]:
+    return [new_id() for _ in range(2_000)]

@@ -49,13 +49,15 @@ def test_a_daily_cap_ends_the_day_and_says_until_when() -> None:
     allowed = pacing.allow(pace, gauge, window=16, age=OLD, now=NOON)
     assert (allowed.room, allowed.why) == (0, "daily_cap")
     assert allowed.until == datetime(2026, 3, 2, tzinfo=UTC)
-    assert pacing.allow(pace, gauge, window=16, age=OLD, now=allowed.until).room == 3
+    tomorrow = datetime(2026, 3, 2, tzinfo=UTC)
+    assert pacing.allow(pace, gauge, window=16, age=OLD, now=tomorrow).room == 3
 
 
 def test_quiet_hours_follow_the_zone_and_span_midnight() -> None:
     quiet = Quiet(from_="22:00", to="07:00", zone="Asia/Dubai")  # UTC+4
     assert pacing.quiet_until(quiet, NOON) is None
     ends = pacing.quiet_until(quiet, datetime(2026, 3, 1, 19, 30, tzinfo=UTC))  # 23:30 in Dubai
+    assert ends is not None
     assert ends == datetime(2026, 3, 2, 3, tzinfo=UTC)
     assert pacing.quiet_until(quiet, datetime(2026, 3, 2, 2, 59, tzinfo=UTC)) == ends
     assert pacing.quiet_until(quiet, ends) is None

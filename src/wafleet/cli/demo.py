@@ -13,10 +13,11 @@ from typing import Final
 from platformdirs import user_data_dir
 from pydantic import SecretStr
 from rich.console import Console
+from rich.markup import escape
 from rich.panel import Panel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
-from wafleet.cli.demo_world import PASSWORD, scenario
+from wafleet.cli.demo_world import MANAGER, PASSWORD, scenario
 from wafleet.config import KeepAliveSettings, Settings, SimulatorSettings
 from wafleet.simulator.address import NotRunning, read_address
 from wafleet.simulator.scenario import dump
@@ -52,7 +53,7 @@ async def play(settings: Settings, accounts: int) -> None:
     async with _simulator(settings.data_dir / "simulator", accounts), contextlib.AsyncExitStack() as stack:
 
         async def ready(app: App, address: Address) -> None:
-            screen.print(_greeting(settings, address.url, address.token))
+            _greet(settings, address.url, address.token)
             fleet = await settle_in(app, accounts)
             agents = asyncio.create_task(Agents(app).run())
             stack.callback(agents.cancel)
@@ -121,25 +122,38 @@ def _running(folder: Path) -> bool:
     return True
 
 
-def _greeting(settings: Settings, url: str, token: str) -> Panel:
+def _greet(settings: Settings, url: str, token: str) -> None:
+    """Say where it is and what to try; commands stand free, so that they can be copied."""
     password = settings.admin_password.get_secret_value() if settings.admin_password else PASSWORD
-    auth = f"-H 'Authorization: Bearer {token}'"
-    lines = [
-        f"[bold]wafleet[/] runs a simulated fleet at [bold link={url}]{url}[/]",
+    lines = (
+        f"open      [bold link={url}]{url}[/]",
         f"sign in   [bold]{settings.admin_email}[/]   password [bold]{password}[/]",
         f"token     [bold]{token}[/]",
-        "",
-        "[bold]Five things to try[/]",
-        "1  open the console and watch numbers fail and heal: a fault strikes every few seconds",
-        "2  send a message, and see by which number and why:",
-        f"   [cyan]curl -s {url}/api/v1/messages {auth} \\\n"
-        """     --json '{"to": "+971550000001", "text": "Is Tuesday at five good?"}'[/]""",
-        "3  break a number yourself:   [cyan]wafleet sim fault +971501110001 deaf[/]",
-        "4  kill it: [cyan]kill -9 " + str(os.getpid()) + "[/], start it again, then compare what crossed the network",
-        "   with what the database knows:   [cyan]wafleet sim ledger[/]   and   [cyan]wafleet ledger[/]",
-        "5  ask a number how it is, as its manager would:",
-        "   [cyan]wafleet sim say +971509990001 +971501110001 '!status'[/]",
-        "",
-        f"data and logs in {settings.data_dir}      Ctrl-C stops it",
-    ]
-    return Panel("\n".join(lines), expand=False, border_style="green", title="demo")
+    )
+    screen.print(Panel("\n".join(lines), expand=False, border_style="green", title="wafleet demo", padding=(1, 2)))
+    for number, (what, command) in enumerate(_things_to_try(), start=1):
+        screen.print(f"[bold green]{number}[/] {what}")
+        if command:
+            screen.print(f"  [cyan]{escape(command)}[/]", soft_wrap=True)
+    screen.print(f"\n[dim]data and logs in {settings.data_dir}; Ctrl-C stops everything[/]\n", soft_wrap=True)
+
+
+def _things_to_try() -> tuple[tuple[str, str], ...]:
+    here = f"export WAFLEET_DATA_DIR={os.environ['WAFLEET_DATA_DIR']}; " if "WAFLEET_DATA_DIR" in os.environ else ""
+    command = f"{here}.venv/bin/wafleet"
+    return (
+        ("Watch the console: every few seconds a number fails, and heals.", ""),
+        (
+            "Send a message; the answer says which number speaks, and why.",
+            f"{command} send +971550000001 'Is Tuesday at five good?'",
+        ),
+        ("Make a number deaf, and see how long it takes to be noticed.", f"{command} sim fault +971501110001 deaf"),
+        (
+            "Kill it without mercy, start it again, and compare what crossed the network with what is stored.",
+            f"kill -9 {os.getpid()}; make demo; {command} sim ledger; {command} ledger",
+        ),
+        (
+            "Ask a number how the fleet is, as its manager would, from a phone.",
+            f"{command} sim say {MANAGER} +971501110001 '!status'",
+        ),
+    )
