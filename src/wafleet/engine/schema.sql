@@ -21,6 +21,25 @@ begin
     return new;
 end $$;
 
+CREATE FUNCTION matching_messages(asked text, only_accounts uuid[], in_conversation uuid, in_direction text, in_state text, since timestamp with time zone, until timestamp with time zone, before_at timestamp with time zone, before_seq bigint, most integer) RETURNS TABLE(id uuid)
+    LANGUAGE sql STABLE SECURITY DEFINER
+    SET search_path TO '$user', 'public'
+    AS $$
+    select m.id
+      from messages m
+     where m.search @@ websearch_to_tsquery('simple', folded(asked))
+       and (m.tenant_id = current_tenant() or current_setting('role') <> 'wafleet_tenant')
+       and (only_accounts is null or m.account_id = any(only_accounts))
+       and (in_conversation is null or m.conversation_id = in_conversation)
+       and (in_direction is null or m.direction = in_direction)
+       and (in_state is null or exists (select from outbox o where o.message_id = m.id and o.state = in_state))
+       and (since is null or m.created_at >= since)
+       and (until is null or m.created_at < until)
+       and (before_at is null or (m.created_at, m.seq) < (before_at, before_seq))
+     order by m.created_at desc, m.seq desc
+     limit most
+$$;
+
 CREATE TABLE accounts (
     id uuid NOT NULL,
     tenant_id uuid NOT NULL,
@@ -200,7 +219,8 @@ CREATE TABLE messages (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     search tsvector GENERATED ALWAYS AS (to_tsvector('simple'::regconfig, folded(words))) STORED,
     CONSTRAINT messages_direction_check CHECK ((direction = ANY (ARRAY['in'::text, 'out'::text])))
-);
+)
+WITH (autovacuum_vacuum_insert_scale_factor='0', autovacuum_vacuum_insert_threshold='50000');
 
 ALTER TABLE messages ALTER COLUMN seq ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME messages_seq_seq
@@ -424,15 +444,17 @@ CREATE INDEX leases_by_holder ON leases USING btree (holder);
 
 CREATE INDEX memberships_by_user ON memberships USING btree (user_id);
 
-CREATE INDEX messages_by_account ON messages USING btree (account_id, seq);
-
 CREATE INDEX messages_by_conversation ON messages USING btree (conversation_id, seq);
+
+CREATE INDEX messages_by_time ON messages USING btree (account_id, created_at, seq) INCLUDE (direction, tenant_id);
 
 CREATE UNIQUE INDEX messages_once ON messages USING btree (account_id, provider_id) WHERE (direction = 'in'::text);
 
 CREATE INDEX messages_search ON messages USING gin (search);
 
 CREATE UNIQUE INDEX outbox_by_provider ON outbox USING btree (account_id, provider_id) WHERE (provider_id IS NOT NULL);
+
+CREATE INDEX outbox_by_time ON outbox USING btree (account_id, queued_at) INCLUDE (state, tenant_id);
 
 CREATE UNIQUE INDEX outbox_one_on_the_wire ON outbox USING btree (conversation_id) WHERE (state = 'sending'::text);
 
@@ -591,6 +613,9 @@ ALTER TABLE tenants ENABLE ROW LEVEL SECURITY;
 ALTER TABLE tokens ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE users ENABLE ROW LEVEL SECURITY;
+
+REVOKE ALL ON FUNCTION matching_messages(asked text, only_accounts uuid[], in_conversation uuid, in_direction text, in_state text, since timestamp with time zone, until timestamp with time zone, before_at timestamp with time zone, before_seq bigint, most integer) FROM PUBLIC;
+GRANT ALL ON FUNCTION matching_messages(asked text, only_accounts uuid[], in_conversation uuid, in_direction text, in_state text, since timestamp with time zone, until timestamp with time zone, before_at timestamp with time zone, before_seq bigint, most integer) TO wafleet_tenant;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE accounts TO wafleet_tenant;
 

@@ -1,7 +1,7 @@
 -- Reading messages by time: lists, search and the daily ledger.
 
 -- Replaces the index by (account_id, seq): everything that is read per account is read by time.
-create index messages_by_time on messages (account_id, created_at, seq) include (direction);
+create index messages_by_time on messages (account_id, created_at, seq) include (direction, tenant_id);
 drop index messages_by_account;
 
 -- Which messages match a search, newest first. Row security forbids PostgreSQL to use an index with an operator that
@@ -29,7 +29,7 @@ $$;
 revoke execute on function matching_messages from public;
 grant execute on function matching_messages to wafleet_tenant;
 
--- The ledger counts a day's messages from these two indexes alone. It can do so only for pages that vacuum has seen,
--- which on a table that is only ever added to must be asked for.
-create index outbox_by_time on outbox (account_id, queued_at) include (state);
+-- The ledger counts a day's messages from these two indexes alone; therefore they hold the tenant, which row security
+-- asks for, and vacuum is asked to see new pages of a table that is only ever added to.
+create index outbox_by_time on outbox (account_id, queued_at) include (state, tenant_id);
 alter table messages set (autovacuum_vacuum_insert_scale_factor = 0, autovacuum_vacuum_insert_threshold = 50000);
