@@ -51,8 +51,9 @@ async def test_without_its_database_a_node_is_alive_but_down_and_not_ready(
         assert (api.status_code, api.json()["code"], api.headers["retry-after"]) == (503, "database_away", "2")
 
 
-async def test_a_node_with_another_schema_is_not_ready(house: House) -> None:
-    async with client(house.app(current=False)) as http:
+@pytest.mark.parametrize("current", [False, RuntimeError("made by a newer program")])
+async def test_a_node_with_another_schema_is_not_ready(house: House, current: bool | Exception) -> None:
+    async with client(house.app(current=current)) as http:
         answer = await http.get("/health/ready")
     assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
     assert "wafleet migrate" in answer.json()["detail"]

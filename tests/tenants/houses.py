@@ -51,7 +51,7 @@ class House:
         *routers: APIRouter,
         limits: HttpLimits | None = None,
         accounts: Mapping[str, int] | None = None,
-        current: bool = True,
+        current: bool | Exception = True,
         pages: Sequence[APIRouter] = (),
     ) -> FastAPI:
         async def counts() -> Mapping[str, int]:
@@ -61,6 +61,8 @@ class House:
             return 0
 
         async def is_current() -> bool:
+            if isinstance(current, Exception):
+                raise current
             return current
 
         sources = HealthSources(

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Final, Literal
 
+import structlog
 from fastapi import APIRouter, Depends, Request, Response
 from fastapi.security import HTTPBearer
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
@@ -15,6 +16,8 @@ from wafleet.domain.errors import Forbidden, Unavailable
 from wafleet.engine.clock import Clock
 from wafleet.engine.db import Db
 from wafleet.tenants import Auth, Scope
+
+log = structlog.get_logger(__name__)
 
 NOT_MEANT: Final = frozenset({"total", "new", "linking", "disabled"})  # nobody expects these to be online now
 WELL_ENOUGH: Final = 0.9
@@ -85,11 +88,20 @@ def router(sources: HealthSources, auth: Auth) -> APIRouter:
         """Say whether this node can serve: the database answers and has this program's schema."""
         if not (await look.now()).database.reachable:
             raise Unavailable("The database cannot be reached: check it and WAFLEET_DATABASE_URL", code="not_ready")
-        if not await sources.current():
+        if not await _current(sources):
             raise Unavailable("The database has another schema: run `wafleet migrate`", code="not_ready")
         return Alive()
 
     return routes
+
+
+async def _current(sources: HealthSources) -> bool:
+    """Tell whether the schema is this program's; one that cannot even be compared is not."""
+    try:
+        return await sources.current()
+    except Exception as error:
+        log.warning("schema_not_comparable", error=str(error))
+        return False
 
 
 def _add_metrics(routes: APIRouter, auth: Auth) -> None:
