@@ -6,6 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Final
 from uuid import UUID
 
@@ -16,6 +17,7 @@ from wafleet import console
 from wafleet.accounts import SESSIONS, Accounts, Fleet, Live, LiveFleet, svg
 from wafleet.accounts import routes as accounts_routes
 from wafleet.api import HealthSources, HttpLimits, build_http
+from wafleet.api import simulator as simulator_routes
 from wafleet.config import Settings
 from wafleet.domain.ids import AccountId
 from wafleet.domain.inbound import Inbound, Receipt
@@ -128,8 +130,7 @@ async def _engine(stack: AsyncExitStack, settings: Settings, clock: Clock) -> En
 async def _transports(stack: AsyncExitStack, settings: Settings) -> Mapping[str, Transport]:
     if not settings.simulator.enabled:
         return {}
-    folder = settings.simulator.folder or settings.data_dir / "simulator"
-    simulated = Simulated.at(folder)
+    simulated = Simulated.at(_simulator_folder(settings))
     stack.push_async_callback(simulated.close)
     return {"simulator": simulated}
 
@@ -190,6 +191,8 @@ def _faces(
         outbox_routes.router(slices.outbox, auth),
         inbox_routes.router(engine.db, auth),
     ]
+    if settings.simulator.enabled:
+        routers.append(simulator_routes.router(_simulator_folder(settings), auth))
     return build_http(
         auth=auth,
         health_sources=sources,
@@ -297,6 +300,10 @@ class _Traffic:
 
     def closed(self, live: Live) -> None:
         self._lanes.closed(live)
+
+
+def _simulator_folder(settings: Settings) -> Path:
+    return settings.simulator.folder or settings.data_dir / "simulator"
 
 
 def _master_key(settings: Settings) -> MasterKey:

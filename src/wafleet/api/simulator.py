@@ -119,11 +119,11 @@ def _interfering(routes: APIRouter, folder: Path, auth: Auth) -> None:
             await control.start_fault(_whose(body.account), body.kind, lasts=body.lasts_s)
         return Done()
 
-    @routes.delete("/faults/{account}/{kind}")
-    async def end_fault(account: str, kind: str, caller: Annotated[Caller, Depends(admin)]) -> Done:
+    @routes.delete("/faults/{account}/{fault}")
+    async def end_fault(account: str, fault: str, caller: Annotated[Caller, Depends(admin)]) -> Done:
         """End a fault before its time."""
         async with _control(folder) as control:
-            await control.end_fault(_whose(account), kind)
+            await control.end_fault(_whose(account), fault)
         return Done()
 
     @routes.post("/load")

@@ -8,12 +8,13 @@ from wafleet.client.address import find
 from wafleet.client.answers import Page
 from wafleet.client.fleet import Fleet
 from wafleet.client.messaging import Messaging
+from wafleet.client.network import Network
 from wafleet.client.people import People
 
 T = TypeVar("T")
 
 
-class Client(Fleet, Messaging, People):
+class Client(Fleet, Messaging, People, Network):
     """Talks to one wafleet: `with Client.from_env() as wafleet: wafleet.send("+447700900123", "Hello")`.
 
     Failures are `ApiError`s with one sentence that says what to do. What is safe to repeat is repeated when the
