@@ -35,7 +35,7 @@ def run(data_dir: Path) -> Say:
     """Run a command; return its exit status and everything it printed."""
 
     def run(*words: str) -> tuple[int, str]:
-        result = CliRunner().invoke(sim, list(words), env={"WAFLEET_DATA_DIR": str(data_dir), "COLUMNS": "300"})
+        result = CliRunner().invoke(sim, list(words), env={"WAFLEET_DATA_DIR": str(data_dir)})
         return result.exit_code, result.output
 
     return run

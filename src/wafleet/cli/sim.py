@@ -21,6 +21,8 @@ from wafleet.simulator.duration import seconds
 from wafleet.simulator.faults import EVERYONE, FAULTS
 
 FAILED, NOT_WELL, UNREACHABLE = 1, 3, 4
+_ALWAYS = {"account", "sent", "sent_twice", "offered", "received", "waiting"}  # other counts only where there are any
+_PIPED = 200  # columns of a table that is not shown on a terminal
 
 sim = typer.Typer(
     name="sim", help="The simulated WhatsApp network: look at it, and let things go wrong.", no_args_is_help=True
@@ -140,7 +142,7 @@ def ledger(
     if as_json:
         _print_json(found)
     else:
-        fields = LedgerLine.__struct_fields__
+        fields = [f for f in LedgerLine.__struct_fields__ if f in _ALWAYS or any(getattr(x, f) for x in found)]
         _table([f.replace("_", " ") for f in fields], [[getattr(x, f) for f in fields] for x in found])
     if check and not all(_is_sound(line) for line in found):
         raise typer.Exit(NOT_WELL)
@@ -255,7 +257,10 @@ def _print_json(value: object) -> None:
 
 
 def _table(titles: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    table = Table(*titles, box=None, header_style="bold")
+    table = Table(box=None, header_style="bold")
+    for title in titles:
+        table.add_column(title, no_wrap=title in {"account", "kind"})
     for row in rows:
         table.add_row(*(f"{cell:,}" if isinstance(cell, int) else str(cell) for cell in row))
-    screen.print(table if rows else "nothing there")
+    console = screen if screen.is_terminal else Console(highlight=False, width=_PIPED)
+    console.print(table if rows else "nothing there")

@@ -42,7 +42,7 @@ FAULTS: Final[Mapping[str, Kind]] = {
     "duplicates": Kind("Every message of a customer is delivered twice.", _MESSAGES),
     "lost_answers": Kind("Sends go out, but no answer comes back. Receipts do, and `find` knows.", _MESSAGES),
     "hidden": Kind(
-        "No answer, no receipt, and `find` cannot tell. Every second message went out; only the ledger knows which.",
+        "No answer, no receipt, and `find` cannot tell. About half of these messages went out: see the ledger.",
         _MESSAGES,
     ),
     "throttled": Kind("Sends are refused: try again later (after 2 s).", _MESSAGES, 2.0),

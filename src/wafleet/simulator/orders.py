@@ -151,6 +151,7 @@ class LedgerLine(msgspec.Struct, kw_only=True):
     hidden: int = 0  # messages whose truth was hidden from the account
     muted: int = 0  # sends that were answered but went nowhere
     canaries: int = 0  # messages of the account to itself, not counted above
+    replaced: int = 0  # sessions that another login of this account ended
 
 
 class RefLine(msgspec.Struct, array_like=True):

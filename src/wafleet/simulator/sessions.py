@@ -56,6 +56,8 @@ class Sessions:
 
     def _replace(self, account: Account) -> None:
         if account.session is not None:
+            account.counts.replaced += 1
+            self._state.counted(account)
             self.end(account.session, "replaced", "another login of this account")
         for kind in _OF_SESSIONS:
             self._state.board.remove(account.phone, kind)
