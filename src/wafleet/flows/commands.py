@@ -94,6 +94,7 @@ def ping(asked: Asked, rest: str) -> str:
 
 @command("status", "how the fleet is and what waits", "حالة الأرقام والرسائل المنتظرة", "حالة")
 def status(asked: Asked, rest: str) -> str:
+    """Summarise the tenant's fleet in a few lines: counts, what waits, and who is not well."""
     fleet = asked.fleet
     counts = ", ".join(f"{n} {state.replace('_', ' ')}" for state, n in sorted(fleet.states.items()))
     lines = [f"{_many(sum(fleet.states.values()), 'account')}: {counts or 'none'}"]

@@ -120,18 +120,29 @@ class Ledgers:
     def __init__(self, db: Db) -> None:
         self._db = db
 
-    async def draw(self, caller: Caller, *, first: date, last: date, account: UUID | None = None) -> Ledger:
-        """Return the ledger of these days, both included; days without traffic have no line. Raises Invalid."""
-        if last < first:
-            raise Invalid("to", "The last day comes before the first: exchange them")
-        if last - first >= timedelta(days=LONGEST_DAYS):
-            raise Invalid("to", f"That are too many days: ask for at most {LONGEST_DAYS} at once")
+    async def draw(
+        self, caller: Caller, *, first: date | None = None, last: date | None = None, account: UUID | None = None
+    ) -> Ledger:
+        """Return the ledger of these days, both included; None: today. Days without traffic have no line.
+
+        Raises Invalid.
+        """
         async with self._db.tx(caller.reach) as tx:
+            today: date = await tx.value("select (now() at time zone 'UTC')::date")
+            first, last = first or today, last or today
+            _require_period(first, last)
             lines = await tx.all(Line, _LINES, first=first, last=last, account=account, only=limited(caller))
         totals = _total(lines)
         balanced = all(line.balanced for line in lines)
         sentence = explained(lines, totals)
         return Ledger(first=first, last=last, balanced=balanced, sentence=sentence, totals=totals, lines=lines)
+
+
+def _require_period(first: date, last: date) -> None:
+    if last < first:
+        raise Invalid("to", "The last day comes before the first: exchange them")
+    if last - first >= timedelta(days=LONGEST_DAYS):
+        raise Invalid("to", f"Those are too many days: ask for at most {LONGEST_DAYS} at once")
 
 
 def explained(lines: Sequence[Line], totals: Sums) -> str:

@@ -7,10 +7,10 @@ from uuid import UUID
 
 from pydantic import BaseModel, Field, computed_field
 
+from wafleet import outbox
 from wafleet.domain.account import State
 from wafleet.domain.message import Direction, Sending
 from wafleet.engine.web import Stamp
-from wafleet.outbox import why
 
 RECEIVED: Final = "received"
 
@@ -89,9 +89,10 @@ class Message(BaseModel, frozen=True):
     @computed_field(description="why it is where it is, in one sentence; empty for a customer's message")
     @property
     def why(self) -> str:
+        """Say why an outgoing message is where it is."""
         if self.state == RECEIVED:
             return ""
-        return why(
+        return outbox.why(
             state=Sending(self.state.value),
             reason=self.reason,
             due_at=self.due_at,

@@ -1,6 +1,6 @@
 """Conversations, messages and the ledger over HTTP."""
 
-from datetime import UTC, date, datetime
+from datetime import date
 from typing import Annotated
 from uuid import UUID
 
@@ -170,12 +170,9 @@ def _assigned(written: str | None) -> tuple[UUID | None, bool | None]:
         raise Invalid("assigned_to", "Give a user's id, or nobody") from None
 
 
-def _days(day: date | None, first: date | None, last: date | None) -> tuple[date, date]:
-    if day is not None:
-        if first is not None or last is not None:
-            raise Invalid("day", "Give either day, or from and to")
-        return day, day
+def _days(day: date | None, first: date | None, last: date | None) -> tuple[date | None, date | None]:
+    if day is not None and (first is not None or last is not None):
+        raise Invalid("day", "Give either day, or from and to")
     if first is None and last is not None:
         raise Invalid("from", "Say from which day")
-    today = datetime.now(UTC).date()
-    return first or today, last or today
+    return (day, day) if day is not None else (first, last)
