@@ -39,9 +39,9 @@ def link(
     """
     with connected(data_dir) as client:
         found = client.account(account)
-        client.start_linking(found.id, again=again)
+        begun = client.start_linking(found.id, again=again)
         try:
-            ended = _as_lines(client, found.id) if as_json else _as_picture(client, found)
+            ended = _as_lines(client, found.id, begun) if as_json else _as_picture(client, found)
         except KeyboardInterrupt:
             client.cancel_linking(found.id)
             note("\nLinking was cancelled")
@@ -54,16 +54,16 @@ def link(
         show(f"{found.name} ({found.phone}) is linked")
 
 
-def _as_lines(client: Client, account: UUID) -> Pairing:
-    before: Pairing | None = None
-    while True:
+def _as_lines(client: Client, account: UUID, begun: Pairing) -> Pairing:
+    put_json(begun)
+    before = begun
+    while before.state == "linking":
+        time.sleep(LOOK_S)
         pairing = client.pairing(account)
         if pairing != before:
             put_json(pairing)
-        if pairing.state != "linking":
-            return pairing
         before = pairing
-        time.sleep(LOOK_S)
+    return before
 
 
 def _as_picture(client: Client, account: Account) -> Pairing:

@@ -65,6 +65,7 @@ async def _rotate(office: Office, caller: Caller) -> dict[str, object]:
 def _next_key(path: Path) -> MasterKey:
     from wafleet.engine.secrets import MasterKey
 
+    path.parent.mkdir(parents=True, exist_ok=True)
     try:
         file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except FileExistsError:

@@ -88,7 +88,7 @@ def list_tokens(as_json: JsonLines = False, data_dir: DataDir = None) -> None:
 
 @tokens.command("revoke")
 def revoke_token(
-    token: Annotated[UUID, typer.Argument(help="Its id, from `wafleet token list`.", show_default=False)],
+    token: Annotated[UUID, typer.Argument(metavar="ID", help="Its id, from `wafleet token list`.", show_default=False)],
     data_dir: DataDir = None,
 ) -> None:
     """Revoke a token; within two seconds it opens nothing any more."""
@@ -120,10 +120,13 @@ async def _accounts(office: Office, caller: Caller, written: str) -> list[UUID]:
 
 
 class _NoSecrets:
-    """Looking accounts up encrypts nothing."""
+    """Looking accounts up needs none."""
 
     def encrypt(self, plain: bytes, *, about: bytes) -> bytes:
         raise AssertionError(f"nothing about {about!r} is to be stored ({len(plain)} bytes)")
+
+    def decrypt(self, stored: bytes, *, about: bytes) -> bytes:
+        raise AssertionError(f"nothing about {about!r} is to be read ({len(stored)} bytes)")
 
 
 def _standing(token: Token, now: datetime) -> Text:

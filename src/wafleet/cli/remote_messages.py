@@ -13,7 +13,7 @@ import typer
 from wafleet.cli.calling import OfAccount, account_id, connected, names, now
 from wafleet.cli.options import DataDir, Json, JsonLines, TenantName, duration
 from wafleet.cli.sentences import NOT_WELL
-from wafleet.cli.tables import ago, facts, moment, put_json, put_lines, safe, show, state, table
+from wafleet.cli.tables import ago, facts, mark, moment, put_json, put_lines, safe, show, state, table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -242,10 +242,10 @@ def _date(written: datetime | None) -> date | None:
 
 def _ledger(drawn: Ledger) -> None:
     fields = [field for field in SUMS if field in ALWAYS or getattr(drawn.totals, field)]
-    lines = [(one.name, str(one.day), one) for one in drawn.lines] + [("all", "", drawn.totals)]
+    lines = [(one.name, str(one.day), one, one.balanced) for one in drawn.lines]
     rows = [
-        (name, day, *(getattr(sums, field) for field in fields), state("ok" if sums.balanced else "bad"))
-        for name, day, sums in lines
+        (name, day, *(getattr(sums, field) for field in fields), mark(adds_up))
+        for name, day, sums, adds_up in [*lines, ("all", "", drawn.totals, drawn.balanced)]
     ]
     heads = [field.upper() for field in fields]
     spare = ["DAY"] if drawn.first == drawn.last else []

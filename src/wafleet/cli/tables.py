@@ -62,6 +62,11 @@ def state(word: str) -> Text:
     return Text(word.replace("_", " "), style=STATES.get(word, ""))
 
 
+def mark(good: bool) -> Text:
+    """Show whether something is as it should be."""
+    return Text("yes", style=GOOD) if good else Text("NO", style=BAD)
+
+
 def cell(value: object) -> Text:
     """Show anything as a cell; texts are made safe."""
     if isinstance(value, Text):

@@ -1,0 +1,3 @@
+from tests.cli.conftest import served
+
+__all__ = ["served"]
