@@ -13,7 +13,7 @@ from pydantic import SecretStr
 from wafleet.app import App, open_app
 from wafleet.cli.serving import _answering, _listening, _publish
 from wafleet.client import Client
-from wafleet.config import Settings
+from wafleet.config import Settings, SimulatorSettings
 from wafleet.simulator.world import World
 from wafleet.tenants import Caller
 from wafleet.transports.simulated import Simulated
@@ -60,7 +60,12 @@ async def serving(dsn: str, folder: Path) -> AsyncGenerator[tuple[App, World, st
     """Serve until left; yields the app, the network, the URL and a token for everything."""
     world = World(seed=7)
     settings = Settings(
-        database_url=dsn, data_dir=folder, admin_email="root@example.com", admin_password=SecretStr(PASSWORD), port=0
+        database_url=dsn,
+        data_dir=folder,
+        admin_email="root@example.com",
+        admin_password=SecretStr(PASSWORD),
+        port=0,
+        simulator=SimulatorSettings(enabled=True),
     )
     async with Simulated.within(world) as network, open_app(settings, transports={"simulator": network}) as app:
         for name in (OFFICE, KITCHEN):

@@ -3,10 +3,12 @@
 from collections.abc import Callable
 
 import httpx
+import msgspec
 import pytest
-from tests.cli.served import KITCHEN, OFFICE, Served
+from tests.cli.served import KITCHEN, OFFICE, Served, until
 
 from wafleet.client import ApiError, Client, Unreachable, every
+from wafleet.simulator.world import World
 
 URL = "http://127.0.0.1:1"
 
@@ -180,3 +182,30 @@ def test_an_answer_that_is_not_wafleets_is_told_as_such(
     with answering(lambda _: httpx.Response(status, content=content)) as client, pytest.raises(ApiError) as strange:
         client.tenants()
     assert strange.value.code == code
+
+
+def test_the_simulated_network_is_looked_at_and_interfered_with() -> None:
+    world = World(seed=1)
+    world.link("+971501110001")
+    asked: list[tuple[str, str]] = []
+
+    def network(request: httpx.Request) -> httpx.Response:
+        asked.append((request.method, request.url.raw_path.decode().removeprefix("/api/v1/simulator")))
+        if request.method != "GET":
+            return httpx.Response(200, json={"id": "7"})
+        told = {"accounts": world.ledger()} if request.url.path.endswith("ledger") else world.status()
+        return httpx.Response(200, content=msgspec.json.encode(told))
+
+    with answering(network) as client:
+        assert client.network().accounts[0]["account"] == "+971501110001"
+        assert client.network_ledger("+971501110001").accounts[0]["sent_twice"] == 0
+        made = [
+            client.scan("+971501110001"),
+            client.say("+447700900123", "+971501110001", "Hello"),
+            client.start_fault("*", "deaf", lasts_s=5),
+            client.end_fault("*", "deaf"),
+            client.start_load(5, total=10),
+        ]
+    assert {one.id for one in made} == {"7"}
+    assert asked[2] == ("POST", "/scan/%2B971501110001")
+    assert asked[5] == ("DELETE", "/faults/%2A/deaf")

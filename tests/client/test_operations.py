@@ -13,13 +13,14 @@ from wafleet.client import Client
 from wafleet.client import client as module
 
 OPERATION = re.compile(r"(GET|POST|PUT|PATCH|DELETE) (/\S+)")
+PARTS = ("fleet.py", "messaging.py", "network.py", "people.py")
 FOLDER = Path(inspect.getfile(module)).parent
 
 
 def operations_of_the_client() -> dict[str, list[str]]:
     """Every public method of the client's parts, with the operations that stand in it."""
     found: dict[str, list[str]] = {}
-    for file in ("fleet.py", "messaging.py", "people.py"):
+    for file in PARTS:
         tree = ast.parse((FOLDER / file).read_text("utf-8"))
         for part in (node for node in tree.body if isinstance(node, ast.ClassDef)):
             for method in (node for node in part.body if isinstance(node, ast.FunctionDef)):
@@ -52,7 +53,7 @@ def test_every_operation_of_the_api_has_exactly_one_method(served: Served) -> No
     assert not [operation for operation, times in counted.items() if times != 1]
 
 
-@pytest.mark.parametrize("part", ["fleet.py", "messaging.py", "people.py"])
+@pytest.mark.parametrize("part", PARTS)
 def test_every_method_says_what_it_does(part: str) -> None:
     tree = ast.parse((FOLDER / part).read_text("utf-8"))
     classes = [node for node in tree.body if isinstance(node, ast.ClassDef)]

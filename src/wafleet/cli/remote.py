@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from wafleet.cli import linking, remote_accounts, remote_messages
+from wafleet.cli import fleet_file, linking, remote_accounts, remote_messages
 from wafleet.cli.calling import connected, now
 from wafleet.cli.options import DataDir, Json, TenantName
 from wafleet.cli.sentences import NOT_WELL
@@ -25,6 +25,8 @@ WANTED_OFF = frozenset({"disabled"})
 def add_to(app: typer.Typer) -> None:
     """Add the commands that ask a running wafleet."""
     app.command()(status)
+    app.command()(fleet_file.apply)
+    app.command("import-bots")(fleet_file.import_bots)
     app.command()(linking.link)
     remote_messages.add_to(app)
     app.add_typer(remote_accounts.accounts, name="accounts")

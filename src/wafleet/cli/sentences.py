@@ -20,7 +20,7 @@ def explain(error: BaseException) -> tuple[str | None, int]:
     from wafleet.client import ApiError
     from wafleet.client import Unreachable as NoAnswer
     from wafleet.config import SettingsError
-    from wafleet.domain.errors import Unavailable, WafleetError
+    from wafleet.domain.errors import Invalid, Unavailable, WafleetError
     from wafleet.engine.db import DatabaseAway
     from wafleet.engine.migrate import SchemaError, Unreachable
     from wafleet.engine.postgres import PostgresError
@@ -30,6 +30,8 @@ def explain(error: BaseException) -> tuple[str | None, int]:
         return explain(cast("BaseExceptionGroup[BaseException]", error).exceptions[0])
     if isinstance(error, DatabaseAway | Unreachable | Unavailable | NoAnswer):
         return str(error), UNREACHABLE
+    if isinstance(error, Invalid) and error.field not in error.sentence:
+        return f"{error.field}: {error}", FAILED
     if isinstance(error, SettingsError | SchemaError | PostgresError | SecretError | WafleetError | ApiError):
         return str(error), FAILED
     if isinstance(error, OSError):

@@ -6,7 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from wafleet.client.answers import Page
-from wafleet.client.fleet_answers import Account, AccountStatistics, FleetView, Pairing, Totals
+from wafleet.client.fleet_answers import Account, AccountStatistics, Applied, FleetView, Pairing, Totals
 from wafleet.client.wire import Wire
 
 
@@ -112,3 +112,11 @@ class Fleet(Wire):
         """Return every account at a glance, with its traffic of the last two hours in steps of five minutes."""
         states = list(state) if state else None
         return self._ask(FleetView, "GET /fleet/view", state=states, transport=transport, role=role, q=q)
+
+    def apply_fleet(self, file: Mapping[str, Any], *, dry_run: bool = False, prune: bool = False) -> Applied:
+        """Bring tenants and accounts to what a fleet file says, all of it or nothing; again changes nothing.
+
+        file     the file's content, its references to the environment resolved
+        prune    take accounts out of the fleet that the file's tenants have and the file does not name
+        """
+        return self._ask(Applied, "POST /fleet/apply", body={"file": file, "dry_run": dry_run, "prune": prune})

@@ -108,3 +108,54 @@ class FleetView(Answer, frozen=True, kw_only=True):
     at: datetime
     totals: Totals
     accounts: list[FleetRow]
+
+
+class FieldChange(Answer, frozen=True, kw_only=True):
+    """One field of an account that a fleet file changes; credentials appear only by their ends."""
+
+    field: str
+    before: Any = None
+    after: Any = None
+
+
+class FleetChange(Answer, frozen=True, kw_only=True):
+    """What a fleet file does to one tenant or account: create, update, remove, left, unchanged."""
+
+    action: str
+    kind: str
+    tenant: str
+    name: str
+    phone: str = ""
+    account: UUID | None = None
+    fields: list[FieldChange]
+
+
+class Applied(Answer, frozen=True, kw_only=True):
+    """What applying a fleet file changed; of a dry run, what it would change."""
+
+    dry_run: bool
+    changes: list[FleetChange]
+
+
+class NetworkStatus(Answer, frozen=True, kw_only=True):
+    """The simulated network: its accounts, faults and loads."""
+
+    accounts: list[dict[str, Any]]
+    linked: int
+    online: int
+    customers: int
+    loads: int
+    crossed: int
+    faults: list[dict[str, Any]]
+
+
+class NetworkLedger(Answer, frozen=True, kw_only=True):
+    """What crossed the network per account, counted outside wafleet."""
+
+    accounts: list[dict[str, Any]]
+
+
+class NetworkDone(Answer, frozen=True, kw_only=True):
+    """It was done; `id` names what it made."""
+
+    id: str = ""

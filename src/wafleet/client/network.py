@@ -1,65 +1,39 @@
-"""The simulated network, where wafleet runs on one: for administrators of the whole installation."""
+"""The simulated network, where the installation uses it: look at it, and let things go wrong."""
 
-from typing import Any
-
-import msgspec
-
+from wafleet.client.fleet_answers import NetworkDone, NetworkLedger, NetworkStatus
 from wafleet.client.wire import Wire
 
 
-class NetworkStatus(msgspec.Struct, frozen=True, kw_only=True):
-    """The network's accounts, faults and loads."""
-
-    accounts: list[dict[str, Any]]
-    linked: int
-    online: int
-    customers: int
-    loads: int
-    crossed: int
-    faults: list[dict[str, Any]]
-
-
-class NetworkLedger(msgspec.Struct, frozen=True, kw_only=True):
-    """What crossed the network per account, counted outside wafleet."""
-
-    accounts: list[dict[str, Any]]
-
-
-class Done(msgspec.Struct, frozen=True, kw_only=True):
-    """It was done; `id` names what it made."""
-
-    id: str = ""
-
-
 class Network(Wire):
-    """Looks at the simulated network and interferes with it. `account` is a phone; `*` means all in faults."""
+    """The simulated network's controls, for those who reach the whole fleet. `account` is a phone, or * for all."""
 
-    def network_status(self) -> NetworkStatus:
+    def network(self) -> NetworkStatus:
         """Show the network's accounts, faults and loads."""
         return self._ask(NetworkStatus, "GET /simulator")
 
-    def network_ledger(self, *, account: str | None = None) -> NetworkLedger:
-        """Count what crossed the network, per account."""
+    def network_ledger(self, account: str | None = None) -> NetworkLedger:
+        """Count what crossed the network per account, outside wafleet."""
         return self._ask(NetworkLedger, "GET /simulator/ledger", account=account)
 
-    def scan(self, account: str) -> Done:
+    def scan(self, account: str) -> NetworkDone:
         """Scan the QR code of an account that is being linked, as its phone would."""
-        return self._ask(Done, "POST /simulator/scan/{account}", account=account)
+        return self._ask(NetworkDone, "POST /simulator/scan/{account}", account=account)
 
-    def say(self, customer: str, account: str, text: str, *, name: str = "") -> Done:
+    def say(self, customer: str, account: str, text: str, *, name: str = "") -> NetworkDone:
         """Have a customer write to an account."""
         body = {"customer": customer, "account": account, "text": text, "name": name}
-        return self._ask(Done, "POST /simulator/say", body=body)
+        return self._ask(NetworkDone, "POST /simulator/say", body=body)
 
-    def start_fault(self, account: str, kind: str, *, lasts_s: float | None = None) -> Done:
-        """Let something go wrong in the network."""
-        return self._ask(Done, "POST /simulator/faults", body={"account": account, "kind": kind, "lasts_s": lasts_s})
+    def start_fault(self, account: str, kind: str, *, lasts_s: float | None = None) -> NetworkDone:
+        """Let something go wrong, for a time or for as long as this kind usually does."""
+        body = {"account": account, "kind": kind, "lasts_s": lasts_s}
+        return self._ask(NetworkDone, "POST /simulator/faults", body=body)
 
-    def end_fault(self, account: str, kind: str) -> Done:
+    def end_fault(self, account: str, kind: str) -> NetworkDone:
         """End a fault before its time."""
-        return self._ask(Done, "DELETE /simulator/faults/{account}/{fault}", account=account, fault=kind)
+        return self._ask(NetworkDone, "DELETE /simulator/faults/{account}/{kind}", account=account, kind=kind)
 
-    def start_load(self, per_second: float, *, total: int | None = None, lasts_s: float | None = None) -> Done:
+    def start_load(self, per_second: float, *, total: int | None = None, lasts_s: float | None = None) -> NetworkDone:
         """Have customers write to every linked account at a steady rate."""
         body = {"per_second": per_second, "total": total, "lasts_s": lasts_s}
-        return self._ask(Done, "POST /simulator/load", body=body)
+        return self._ask(NetworkDone, "POST /simulator/load", body=body)

@@ -59,7 +59,7 @@ class Wire:
     def __exit__(self, *_: object) -> None:
         self.close()
 
-    def _ask(self, kind: type[T], operation: str, *, body: object = None, key: str | None = None, **given: Any) -> T:
+    def _ask(self, kind: type[T], operation: str, /, *, body: object = None, key: str | None = None, **given: Any) -> T:
         """Do one operation and read its answer as `kind`.
 
         operation   "POST /messages/{message}/cancel"
@@ -73,11 +73,11 @@ class Wire:
             sentence = f"The answer to {operation} is not understood ({error}): use the client of the same version"
             raise ApiError(sentence, status=reply.status_code, code="bad_answer") from error
 
-    def _tell(self, operation: str, *, body: object = None, **given: Any) -> None:
+    def _tell(self, operation: str, /, *, body: object = None, **given: Any) -> None:
         """Do one operation that has no answer."""
         self._send(operation, body=body, key=None, given=given)
 
-    def _fetch(self, operation: str, **given: Any) -> bytes:
+    def _fetch(self, operation: str, /, **given: Any) -> bytes:
         """Do one operation whose answer is no JSON."""
         return self._send(operation, body=None, key=None, given=given).content
 
