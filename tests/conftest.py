@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Iterator
 
 import psycopg
 import pytest
+import structlog
 from anyio.from_thread import start_blocking_portal
 from psycopg.conninfo import make_conninfo
 
@@ -14,6 +15,26 @@ from wafleet.engine.clock import ManualClock
 from wafleet.engine.db import Db
 from wafleet.engine.migrate import migrate
 from wafleet.engine.postgres import PostgresSettings, open_postgres
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep the tests that kill processes, and those that drive a browser, out of each other's way."""
+    for item in items:
+        if item.get_closest_marker("crash") or item.get_closest_marker("browser"):
+            item.add_marker(pytest.mark.xdist_group("heavy"))
+
+
+@pytest.fixture(autouse=True)
+def _logs_go_to_logging() -> Iterator[None]:
+    """Log lines reach pytest's own capture, whatever a test does to stdout."""
+    structlog.configure(
+        processors=[structlog.stdlib.render_to_log_kwargs],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+    )
+    yield
+    structlog.reset_defaults()
 
 
 @pytest.fixture(scope="session")

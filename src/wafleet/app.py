@@ -14,7 +14,7 @@ import structlog
 from fastapi import APIRouter, FastAPI
 
 from wafleet import console
-from wafleet.accounts import SESSIONS, Accounts, Fleet, Live, LiveFleet, svg
+from wafleet.accounts import SESSIONS, Accounts, Fleet, FleetFiles, Live, LiveFleet, svg
 from wafleet.accounts import routes as accounts_routes
 from wafleet.api import HealthSources, HttpLimits, build_http
 from wafleet.api import simulator as simulator_routes
@@ -73,6 +73,7 @@ class Slices:
     generated_password: str | None  # of the first administrator; shown this once
     accounts: Accounts
     fleet: Fleet
+    fleet_files: FleetFiles
     live: LiveFleet
     lanes: Lanes
     outbox: Outbox
@@ -160,6 +161,7 @@ async def _slices(engine: Engine, settings: Settings, transports: Mapping[str, T
         generated_password=await tenants.ensure_admin(settings.admin_email, password),
         accounts=accounts,
         fleet=Fleet(db, clock),
+        fleet_files=FleetFiles(db, accounts=accounts, secrets=engine.secrets),
         live=live,
         lanes=lanes,
         outbox=outbox,
@@ -188,6 +190,7 @@ def _faces(
     routers = [
         tenants_routes.router(slices.tenants, auth),
         accounts_routes.router(slices.accounts, slices.fleet, auth),
+        accounts_routes.file_router(slices.fleet_files, auth),
         outbox_routes.router(slices.outbox, auth),
         inbox_routes.router(engine.db, auth),
     ]

@@ -107,7 +107,7 @@ async def test_a_killed_keeper_is_replaced_without_disturbing_the_server(folder:
         assert server_pid(folder) == server
         os.kill(server, signal.SIGKILL)  # the new keeper watches over a server it did not start
         await until(lambda: answers(dsn) and server_pid(folder) != server)
-    assert not running_in(folder)
+    await until(lambda: not running_in(folder))
 
 
 async def test_leaving_right_after_the_keeper_was_killed_leaves_nothing_behind(folder: Path) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from enum import Enum, auto
 from typing import Any, Final, Literal
 
@@ -13,6 +13,7 @@ from psycopg.types.json import Jsonb
 
 from wafleet.engine import bus, observe
 from wafleet.engine.bus import Logged, Position
+from wafleet.engine.clock import SystemClock
 from wafleet.engine.db import DatabaseAway, Db, Tx
 from wafleet.engine.loops import Loop
 from wafleet.engine.wakes import Wakes
@@ -182,7 +183,7 @@ class Consumer:
         if not events:
             return self._trust()
         observe.events_handled.labels(self.name).inc(len(events))
-        age = (datetime.now(UTC) - events[-1].at).total_seconds()
+        age = (SystemClock().now() - events[-1].at).total_seconds()
         observe.consumer_lag.labels(self.name).set(max(0.0, age))
         if self._suspect is None or events[-1].position >= self._suspect:
             self._trust()

@@ -87,6 +87,7 @@ class Db:
             reconnect_timeout=float("inf"),
             open=False,
             check=None,
+            configure=_plan_afresh,
         )
         async with pool:
             with observe.watched_pool("main", pool.get_stats):
@@ -128,3 +129,12 @@ class Db:
             if isinstance(error, psycopg.errors.DeadlockDetected | psycopg.errors.SerializationFailure):
                 raise
             raise DatabaseAway(str(error)) from error
+
+
+async def _plan_afresh(conn: AsyncConnection[Any]) -> None:
+    """Plan statements for the tables as they are, not as they were when the connection was young.
+
+    A prepared statement's plan is kept until statistics are gathered anew. One that was made for an empty table reads
+    the whole of it each time while a burst of messages fills it.
+    """
+    await conn.execute("set plan_cache_mode = force_custom_plan")

@@ -32,6 +32,7 @@ class ServerUser:
 
 
 def run_as(user: ServerUser | None, command: list[str], *inherited: int) -> subprocess.CompletedProcess[str]:
+    """Run a command as the server's user, in a bare environment, with these descriptors still open."""
     return subprocess.run(  # noqa: S603
         command,
         cwd="/",
@@ -83,6 +84,7 @@ def open_lock(path: Path) -> int:
 
 @contextmanager
 def locked(path: Path) -> Generator[int]:
+    """Hold a lock file while the context is open; wait for whoever holds it now."""
     handle = open_lock(path)
     deadline = time.monotonic() + SETUP_S
     try:

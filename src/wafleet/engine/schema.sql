@@ -621,7 +621,7 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE accounts TO wafleet_tenant;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE activity TO wafleet_tenant;
 
-GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE audit TO wafleet_tenant;
+GRANT SELECT,INSERT ON TABLE audit TO wafleet_tenant;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE conversations TO wafleet_tenant;
 

@@ -50,6 +50,8 @@ class Unreadable(SecretError):
 
 @dataclass(frozen=True, slots=True)
 class MasterKey:
+    """The key that wraps every data key; it never lies in the database."""
+
     raw: bytes = field(repr=False)
 
     @classmethod

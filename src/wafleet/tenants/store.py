@@ -163,6 +163,7 @@ async def update_user(
 
 
 async def put_membership(tx: Tx, *, tenant: UUID, user: UUID, role: Role) -> None:
+    """Give a user a role in a tenant, in place of the one they had there."""
     await tx.run(
         """
         insert into memberships (tenant_id, user_id, role) values (%(tenant)s, %(user)s, %(role)s)
@@ -233,6 +234,7 @@ class Credentials:
 
 
 async def credentials(tx: Tx, email: str) -> Credentials | None:
+    """Return what a sign-in with this address is checked against."""
     return await tx.one(
         Credentials,
         """
@@ -246,6 +248,7 @@ async def credentials(tx: Tx, email: str) -> Credentials | None:
 async def insert_signin(
     tx: Tx, *, key: bytes, user: UUID, tenant: UUID | None, now: datetime, expires_at: datetime
 ) -> None:
+    """Store a new sign-in by the hash of its secret."""
     await tx.run(
         """
         insert into signins (token_hash, user_id, tenant_id, created_at, expires_at)

@@ -29,6 +29,7 @@ def _typed(token: Token) -> Token:
 
 
 async def by_key(tx: Tx, key: bytes) -> KnownToken | None:
+    """Return the token with this hash, expired and revoked ones too."""
     return await tx.one(
         KnownToken,
         """
@@ -53,6 +54,7 @@ async def insert(
     created_at: datetime,
     expires_at: datetime | None,
 ) -> Token:
+    """Store a new token by its hash."""
     await tx.run(
         """
         insert into tokens (id, tenant_id, name, token_hash, hint, scopes, accounts, created_by, created_at, expires_at)
@@ -126,6 +128,7 @@ async def one(tx: Tx, id: UUID) -> tuple[Token, bytes] | None:
 
 
 async def note_use(tx: Tx, *, ids: Sequence[TokenId], at: Sequence[datetime]) -> None:
+    """Store when tokens were last used; older news changes nothing."""
     await tx.run(
         """
         update tokens t set last_used_at = u.at

@@ -353,3 +353,4 @@ create policy own_rows on users to wafleet_tenant
     using (exists (select 1 from memberships m where m.user_id = users.id and m.tenant_id = current_tenant()));
 grant select on users to wafleet_tenant;
 grant select on moves, nodes, leases to wafleet_tenant;
+revoke update, delete on audit from wafleet_tenant;  -- what was done stays written
