@@ -1,4 +1,7 @@
-"""SQL of the lanes: what goes on the wire, how it ended, what receipts say of it."""
+"""SQL of the lanes: what goes on the wire, how it ended, what receipts say of it.
+
+`state || ''` is the state where an index of all messages in that state must not be the way to the few that are meant.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -30,7 +33,9 @@ async def claim(
     """Put due messages on the wire, per account at most its room, replies first, in each conversation's order.
 
     Nothing for an account whose lease has changed hands or run out. One message per conversation is on the wire at a
-    time (unique index outbox_one_on_the_wire); a later one waits while an earlier one, or a reply, is due.
+    time (unique index outbox_one_on_the_wire); a later one waits while an earlier one, or a reply, is due. Both are
+    asked message by message, in order and only until the room is full: as joins they were planned for empty tables
+    and took minutes once a queue was deep.
     cooling  "account recipient" pairs that must wait for their next message
     """
     rows = await tx.tuples(
@@ -48,12 +53,11 @@ async def claim(
                          where account_id = w.account_id and state = 'queued' and due_at <= now()
                          order by priority, due_at, seq limit %(ahead)s) o
                  where (o.retry_at is null or o.retry_at <= now())
-                   and not exists (select 1 from outbox s
-                                    where s.conversation_id = o.conversation_id and s.state = 'sending')
-                   and not exists (select 1 from outbox e
-                                    where e.conversation_id = o.conversation_id and e.state = 'queued'
-                                      and e.due_at <= now()
-                                      and (e.priority, e.due_at, e.seq) < (o.priority, o.due_at, o.seq))
+                   and (select s.message_id from outbox s
+                         where s.conversation_id = o.conversation_id and s.state = 'sending' limit 1) is null
+                   and (select e.message_id from outbox e
+                         where e.conversation_id = o.conversation_id and e.state = 'queued' and e.due_at <= now()
+                         order by e.priority, e.due_at, e.seq limit 1) = o.message_id
                    and (%(cooling)s::text[] = '{}' or o.conversation_id not in (
                         select c.id from conversations c
                          where c.account_id = w.account_id
@@ -63,7 +67,7 @@ async def claim(
             update outbox o
                set state = 'sending', epoch = p.epoch, claims = o.claims + 1, attempts = o.attempts + 1,
                    sending_at = now(), retry_at = null
-              from picked p where o.message_id = p.message_id and o.state = 'queued'
+              from picked p where o.message_id = p.message_id and o.state || '' = 'queued'
             returning o.message_id, o.account_id, o.conversation_id, o.epoch, o.claims, o.attempts, o.seq
         )
         select t.message_id, t.account_id, t.conversation_id, t.epoch, t.claims, t.attempts, c.identity, m.content::text
@@ -97,7 +101,7 @@ async def settle(tx: Tx, outcomes: Sequence[Outcome]) -> list[bool]:
                    sent_at = case when r.state = 'sent' then now() else o.sent_at end,
                    ended_at = case when r.state in ('failed', 'unknown') then now() end
               from r
-             where o.message_id = r.id and o.epoch = r.epoch and o.claims = r.claims and o.state = 'sending'
+             where o.message_id = r.id and o.epoch = r.epoch and o.claims = r.claims and o.state || '' = 'sending'
             returning o.message_id, o.tenant_id, o.account_id, o.state, o.provider_id, o.reason, r.n
         ), told as (
             insert into events (tenant_id, account_id, kind, data)
