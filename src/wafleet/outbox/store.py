@@ -1,6 +1,6 @@
 """SQL of the way in. Locks are taken in one order everywhere: conversations, outbox, tallies; each by its keys."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -205,29 +205,40 @@ async def account_of(tx: Tx, *, message: MessageId) -> AccountId | None:
     return await tx.value("select account_id from outbox where message_id = %(message)s", message=message)
 
 
-async def route(tx: Tx, *, account: AccountId | None, to: str, only: Sequence[AccountId] | None) -> list[Route]:
-    """Return the account asked for, or those that may speak to this person, the best first.
+async def routes_of(tx: Tx, accounts: Collection[AccountId]) -> dict[AccountId, Route]:
+    """Return the accounts that were asked for, as far as they exist, of whatever tenant."""
+    rows = await tx.all(
+        Route,
+        """
+        select a.id, a.tenant_id, a.name, a.transport, a.state, a.reason, a.state_since,
+               coalesce(t.lane_why, '') as lane_why, t.lane_until, 'asked' as rule
+          from accounts a left join activity t on t.account_id = a.id
+         where a.id = any(%(accounts)b::uuid[]) and a.deleted_at is null
+        """,
+        accounts=list(accounts),
+    )
+    return {one.id: one for one in rows}
 
-    The order: the account of the last conversation, the one with the role `primary`, any other.
+
+async def best_route(tx: Tx, *, to: str, only: Sequence[AccountId] | None) -> Route | None:
+    """Return the account that may best speak to this person: the one of the last conversation, `primary`, any other.
+
     only  the accounts the caller may use; None for all
     """
-    return await tx.all(
+    return await tx.one(
         Route,
         """
         select a.id, a.tenant_id, a.name, a.transport, a.state, a.reason, a.state_since,
                coalesce(t.lane_why, '') as lane_why, t.lane_until,
-               case when %(account)s::uuid is not null then 'asked' when c.id is not null then 'conversation'
-                    when a.role = 'primary' then 'primary' else 'only' end as rule
+               case when c.id is not null then 'conversation' when a.role = 'primary' then 'primary'
+                    else 'only' end as rule
           from accounts a
           left join activity t on t.account_id = a.id
           left join conversations c on c.account_id = a.id and c.identity = %(to)s
-         where a.deleted_at is null and (%(account)s::uuid is null or a.id = %(account)s)
-           and (%(only)s::uuid[] is null or a.id = any(%(only)s))
-           and (%(account)s::uuid is not null or a.desired = 'running')
+         where a.deleted_at is null and a.desired = 'running' and (%(only)s::uuid[] is null or a.id = any(%(only)s))
          order by c.last_message_at desc nulls last, (a.role = 'primary') desc, a.priority desc, a.id
          limit 1
         """,
-        account=account,
         to=to,
         only=only,
     )
