@@ -9,6 +9,7 @@ from typing import Final
 import httpx
 
 from wafleet.cli.findings import Finding
+from wafleet.client import read_published
 from wafleet.config import Settings
 from wafleet.simulator.address import NotRunning, read_address
 
@@ -48,7 +49,10 @@ def space(settings: Settings) -> Finding:
 
 
 def port(settings: Settings) -> Finding:
-    """Whether the port is free, or wafleet's."""
+    """Whether wafleet answers where it was started, or its port is free."""
+    published = read_published(settings.data_dir)
+    if published and (version := _wafleet_at(published.url)):
+        return Finding("port", "ok", f"{version} answers at {published.url}")
     host = "127.0.0.1" if settings.host in {"0.0.0.0", "::"} else settings.host  # noqa: S104
     where = f"{host}:{settings.port}"
     if settings.port == 0:
@@ -58,26 +62,34 @@ def port(settings: Settings) -> Finding:
             pass
     except OSError:
         return Finding("port", "ok", f"{where} is free: wafleet does not run there")
+    address = f"[{host}]" if ":" in host else host
+    if version := _wafleet_at(f"http://{address}:{settings.port}"):
+        return Finding("port", "ok", f"{version} answers at {where}")
+    remedy = "Stop that program, or choose another port with WAFLEET_PORT."
+    return Finding("port", "bad", f"{where} is used by another program", remedy)
+
+
+def _wafleet_at(url: str) -> str | None:
     try:
-        address = f"[{host}]" if ":" in host else host
-        told = httpx.get(f"http://{address}:{settings.port}/health", timeout=PATIENCE_S, trust_env=False).json()
-        return Finding("port", "ok", f"wafleet {told['version']} answers at {where}, and is {told['status']}")
+        told = httpx.get(f"{url}/health", timeout=PATIENCE_S, trust_env=False).json()
+        return f"wafleet {told['version']} ({told['status']})"
     except (httpx.HTTPError, ValueError, KeyError, TypeError):
-        remedy = "Stop that program, or choose another port with WAFLEET_PORT."
-        return Finding("port", "bad", f"{where} is used by another program", remedy)
+        return None
 
 
 def simulator(settings: Settings) -> Finding:
     """Whether the simulated network answers, where it is used."""
-    if not settings.simulator.enabled:
-        return Finding("simulator", "ok", "not used")
     place = settings.simulator.folder or settings.data_dir / "simulator"
+    if not settings.simulator.enabled and not place.exists():
+        return Finding("simulator", "ok", "not used")
     try:
         address = read_address(place)
         with socket.create_connection((address.host, address.port), PATIENCE_S):
             return Finding("simulator", "ok", f"answers at {address.host}:{address.port}")
     except (NotRunning, OSError) as error:
-        return Finding("simulator", "bad", f"does not answer: {error}", f"Start it: `wafleet sim serve` for {place}.")
+        level = "bad" if settings.simulator.enabled else "warn"
+        remedy = f"Start it with `wafleet demo`, or `wafleet sim serve` for {place}."
+        return Finding("simulator", level, f"does not answer: {error}", remedy)
 
 
 def _nearest(path: Path) -> Path:

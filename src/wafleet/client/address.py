@@ -14,7 +14,7 @@ FILE: Final = "wafleet.json"
 DEMO: Final = "wafleet-demo"
 
 
-class _Published(msgspec.Struct, frozen=True):
+class Published(msgspec.Struct, frozen=True):
     """What a running wafleet writes into its data folder."""
 
     url: str
@@ -39,7 +39,7 @@ def find(data_dir: Path | None = None) -> tuple[str, str]:
             code="token_needed",
         )
     for folder in folders(settings):
-        if published := _published(folder):
+        if published := read_published(folder):
             return published.url, token or published.token
     tried = " or ".join(map(str, folders(settings)))
     raise Unreachable(f"No wafleet was started in {tried}: {START_IT}, or set WAFLEET_DATA_DIR", code="unreachable")
@@ -56,16 +56,17 @@ def folders(settings: Settings) -> list[Path]:
     return sorted(both, key=lambda folder: (not _runs(folder), not (folder / FILE).exists()))
 
 
-def _runs(folder: Path) -> bool:
-    published = _published(folder)
-    return published is not None and _alive(published.pid)
-
-
-def _published(folder: Path) -> _Published | None:
+def read_published(folder: Path) -> Published | None:
+    """Return where the wafleet of a data folder listens, or listened last."""
     try:
-        return msgspec.json.decode((folder / FILE).read_bytes(), type=_Published)
+        return msgspec.json.decode((folder / FILE).read_bytes(), type=Published)
     except (OSError, msgspec.MsgspecError):
         return None
+
+
+def _runs(folder: Path) -> bool:
+    published = read_published(folder)
+    return published is not None and _alive(published.pid)
 
 
 def _alive(pid: int) -> bool:
