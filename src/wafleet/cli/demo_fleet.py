@@ -18,30 +18,28 @@ from wafleet.inbox import Conversations, Narrow
 from wafleet.tenants import Caller
 
 log = structlog.get_logger(__name__)
+AT_ONCE = 6  # accounts made at a time
 
 
 async def settle_in(app: App, accounts: int) -> list[Account]:
     """Make tenants and accounts where they are missing, and link those that are not linked."""
     caller, here = Caller.local("demo"), app.slices.accounts
     tenants = {name: await app.slices.tenants.ensure(caller, name) for name in (BROKERS, GRILL, POOL)}
+    few = asyncio.Semaphore(AT_ONCE)
+
+    async def settle(tenant: str, name: str, phone: str, role: str) -> Account:
+        async with few:
+            account = await here.find(caller, phone)
+            if account is None:
+                settings = {"commands": [MANAGER]}
+                fields = Fields(name=name, phone=phone, transport="simulator", role=role, settings=settings)
+                account = await here.create(caller, fields, tenant=tenants[tenant].id)
+            if account.state in {State.NEW, State.LOGGED_OUT}:
+                await here.link(caller, account.id)
+            return account
+
     pool = [(POOL, f"Pool {phone[-4:]}", phone, "") for phone in phones(accounts)]
-    made: list[Account] = []
-    for tenant, name, phone, role in (*NUMBERS, *pool):
-        account = await here.find(caller, phone)
-        if account is None:
-            fields = Fields(name=name, phone=phone, transport="simulator", role=role, settings={"commands": [MANAGER]})
-            account = await here.create(caller, fields, tenant=tenants[tenant].id)
-        made.append(account)
-    await asyncio.gather(*(_link(app, one) for one in made))
-    return made
-
-
-async def _link(app: App, account: Account) -> None:
-    if account.state in {State.NEW, State.LOGGED_OUT}:
-        try:
-            await app.slices.accounts.link(Caller.local("demo"), account.id)
-        except WafleetError as error:
-            log.info("demo_link", account=str(account.id), error=str(error))
+    return await asyncio.gather(*(settle(*one) for one in (*NUMBERS, *pool)))
 
 
 class Agents:

@@ -15,7 +15,7 @@ from rich.table import Table
 
 from wafleet.domain.errors import Invalid
 from wafleet.domain.phone import normalise
-from wafleet.simulator.address import Address
+from wafleet.simulator.address import FILE, Address
 from wafleet.simulator.control import Control, Fault, LedgerLine, NotDone
 from wafleet.simulator.duration import seconds
 from wafleet.simulator.faults import EVERYONE, FAULTS
@@ -214,7 +214,10 @@ def _ask(data_dir: Path | None, work: Callable[[Control], Awaitable[Told]]) -> T
 
 
 def _folder(data_dir: Path | None) -> Path:
-    return (data_dir or Path(user_data_dir("wafleet"))).expanduser() / "simulator"
+    if data_dir is not None:
+        return data_dir.expanduser() / "simulator"
+    own, demo = (Path(user_data_dir(name)) / "simulator" for name in ("wafleet", "wafleet-demo"))
+    return demo if not (own / FILE).exists() and (demo / FILE).exists() else own
 
 
 def _fail(sentence: str, status: int) -> NoReturn:

@@ -38,7 +38,7 @@ class States:
 
     def _note(self, held: Held, to: State, reason: str, detail: str) -> None:
         row = held.row
-        if to not in {State.CONNECTING, State.ONLINE} and (row.state, row.reason) != (to, reason):
+        if to not in {State.CONNECTING, State.ONLINE} and reason not in {"handover", row.reason}:
             log.warning(
                 "account_state",
                 account=str(row.id),
