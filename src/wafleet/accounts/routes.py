@@ -49,6 +49,8 @@ Role = Annotated[str, Field(max_length=LONGEST_ROLE, examples=["sales"])]
 
 
 class AccountBody(Body):
+    """A new account; its name, phone and transport are needed."""
+
     name: Name
     phone: Phone
     transport: str = Field(max_length=50, examples=["simulated"])

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from datetime import date
 
     from wafleet.client import Client
-    from wafleet.client.answers import Ledger, Message
+    from wafleet.client.answers import Conversation, Ledger, Message
 
 UNDER_WAY: Final = frozenset({"queued", "sending"})
 GONE: Final = frozenset({"sent", "delivered", "read"})
@@ -190,13 +190,16 @@ def conversations(
             )
         )
         known = {} if as_json else names(client)
-    if as_json:
-        return put_lines(found)
+    put_lines(found) if as_json else _conversations(found, known)
+
+
+def _conversations(found: list[Conversation], known: Mapping[UUID, str]) -> None:
     from rich.text import Text
 
+    time = now()
     rows = [
         (
-            ago(one.last_message_at, now()),
+            ago(one.last_message_at, time),
             known.get(one.account, str(one.account)),
             one.identity,
             one.name,
@@ -210,7 +213,6 @@ def conversations(
     columns = ("AGE", "ACCOUNT", "WITH", "NAME", "UNREAD", "STATE", "LAST WORDS", "ID")
     spare = ["ID", "UNREAD", "STATE", "NAME"]
     show(table(*columns, rows=rows, right=["UNREAD"], firm=["AGE", "WITH", "STATE", "ID"], spare=spare))
-    return None
 
 
 def ledger(
