@@ -11,11 +11,11 @@ from fastapi import FastAPI
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from psycopg.types.json import Jsonb
-from tests.accounts.offices import put_in
+from tests.accounts.offices import Mirror, put_in
 from tests.tenants.houses import House, build_house, client
 
-from wafleet.accounts import Accounts, Fleet
-from wafleet.accounts.routes import router
+from wafleet.accounts import Accounts, Fleet, FleetFiles
+from wafleet.accounts.routes import file_router, router
 from wafleet.domain.account import State
 from wafleet.engine.clock import ManualClock
 from wafleet.engine.db import Db
@@ -32,7 +32,8 @@ async def house(db: Db, clock: ManualClock) -> House:
 
 @pytest.fixture
 def app(house: House, accounts: Accounts) -> FastAPI:
-    return house.app(router(accounts, Fleet(house.db, house.clock), house.auth))
+    files = FleetFiles(house.db, accounts=accounts, secrets=Mirror())
+    return house.app(router(accounts, Fleet(house.db, house.clock), house.auth), file_router(files, house.auth))
 
 
 @pytest.fixture
@@ -169,6 +170,21 @@ async def test_the_fleet_is_seen_at_a_glance(office: httpx.AsyncClient) -> None:
     assert (view["accounts"][0]["id"], len(view["accounts"][0]["spark"])) == (made["id"], 24)
     assert (await office.get("/api/v1/fleet/view", params={"state": "online"})).json()["accounts"] == []
     assert (await office.get(f"{HERE}/{made['id']}/statistics")).json()["sent"] == 0
+
+
+async def test_a_fleet_file_is_applied_over_http(app: FastAPI, house: House, office: httpx.AsyncClient) -> None:
+    body = {"file": {"tenants": [{"name": "Office", "accounts": [DESK]}]}, "dry_run": True}
+    said = (await office.post("/api/v1/fleet/apply", json=body)).json()
+    assert [(one["action"], one["name"]) for one in said["changes"]] == [("create", "Front desk")]
+    assert (await office.get(HERE)).json()["items"] == []
+    assert (await office.post("/api/v1/fleet/apply", json=body | {"dry_run": False})).json()["dry_run"] is False
+    assert [one["name"] for one in (await office.get(HERE)).json()["items"]] == ["Front desk"]
+    wrong = {"file": {"tenants": [{"name": "Office", "accounts": [{"phone": "1"}]}]}}
+    assert (await office.post("/api/v1/fleet/apply", json=wrong)).json()["field"] == "tenants[0].accounts[0].phone"
+    foreign = {"file": {"tenants": [{"name": "Kitchen"}]}}
+    assert (await office.post("/api/v1/fleet/apply", json=foreign)).status_code == 404
+    async with client(app, await house.token(Scope.CONTROL, tenant=house.office)) as controller:
+        assert (await controller.post("/api/v1/fleet/apply", json=body)).status_code == 403
 
 
 async def test_whoever_reaches_every_tenant_names_one(app: FastAPI, house: House) -> None:

@@ -29,6 +29,8 @@ class Sealer(Protocol):
 
     def encrypt(self, plain: bytes, *, about: bytes) -> bytes: ...
 
+    def decrypt(self, stored: bytes, *, about: bytes) -> bytes: ...
+
 
 class Changes:
     """Joins the transaction it is handed; whoever opened that wakes the sessions after the commit."""

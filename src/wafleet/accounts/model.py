@@ -1,7 +1,7 @@
 """An account as people and programs see it, and what they may write. Never its credentials."""
 
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypedDict
 
@@ -132,6 +132,10 @@ class Checked:
         """Return what was given, without the credentials."""
         names = ("name", "phone", "transport", "role", "priority", "metadata", "settings")
         return {name: value for name in names if (value := getattr(self, name)) is not None}
+
+    def only(self, names: Collection[str]) -> "Checked":
+        """Return the same with nothing but these fields given."""
+        return Checked(**{name: getattr(self, name) for name in names})
 
 
 def checked(fields: Fields, *, at: str = "") -> Checked:

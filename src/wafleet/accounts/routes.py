@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final, cast
 from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import AwareDatetime, BaseModel, Field
 
-from wafleet.accounts import fleet_file, pictures
+from wafleet.accounts import pictures
 from wafleet.accounts.fleet_file import Change, from_data
 from wafleet.accounts.fleet_files import FleetFiles
 from wafleet.accounts.model import (
@@ -112,22 +112,6 @@ def file_router(files: FleetFiles, auth: Auth) -> APIRouter:
     return routes
 
 
-class FleetFileBody(Body):
-    file: dict[str, Any] = Field(
-        description="a fleet file's content; its references to the environment are resolved by whoever sends it",
-        examples=[{"tenants": [{"name": "Sharq Brokers", "accounts": [{"phone": "+971501234567", "name": "Desk"}]}]}],
-    )
-    dry_run: bool = Field(False, description="say what would change, and change nothing")
-    prune: bool = Field(False, description="remove accounts that the file does not name, from the tenants it names")
-
-
-class Applied(BaseModel):
-    """What applying a fleet file changed, or would change."""
-
-    dry_run: bool
-    changes: list[Change]
-
-
 def router(accounts: Accounts, fleet: Fleet, auth: Auth) -> APIRouter:
     """Return every route of this slice."""
     routes = APIRouter()
@@ -138,20 +122,6 @@ def router(accounts: Accounts, fleet: Fleet, auth: Auth) -> APIRouter:
         _figures(accounts, fleet, auth),
     ):
         routes.include_router(part)
-    return routes
-
-
-def file_router(files: FleetFiles, auth: Auth) -> APIRouter:
-    """Return the route that applies fleet files."""
-    routes = APIRouter(prefix="/fleet", tags=["fleet"])
-
-    @routes.post("/apply")
-    async def apply(body: FleetFileBody, caller: Annotated[Caller, Depends(auth.may(Scope.ADMIN))]) -> Applied:
-        """Bring the fleet to what a file says, as a whole or not at all. Again changes nothing."""
-        file = fleet_file.from_data(body.file)
-        changes = await files.apply(caller, file, dry_run=body.dry_run, prune=body.prune)
-        return Applied(dry_run=body.dry_run, changes=changes)
-
     return routes
 
 

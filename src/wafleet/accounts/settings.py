@@ -96,4 +96,6 @@ def _invalid(words: str, field: str) -> Invalid:
     if missing := _MISSING.fullmatch(what):
         where = ".".join(filter(None, (where, missing[1])))
         return Invalid(where, f"{where} is missing", code="missing")
+    if what.startswith("Expected `str`"):
+        return Invalid(where, f"{where}: this must be text; put it in quotes")
     return Invalid(where, f"{where}: {what}")

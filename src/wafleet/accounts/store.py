@@ -286,6 +286,62 @@ async def pairing(tx: Tx, *, id: UUID, only: Sequence[AccountId] | None) -> Pair
     )
 
 
+@dataclass(frozen=True, slots=True)
+class TenantRow:
+    id: TenantId
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class StandingRow:
+    """An account as a fleet file is compared with it."""
+
+    id: AccountId
+    tenant_id: TenantId
+    tenant: str
+    name: str
+    phone: str
+    transport: str
+    role: str
+    priority: int
+    metadata: dict[str, Any]
+    settings: dict[str, Any]
+    desired: str
+    credentials: bytes | None
+
+
+async def one_file_at_a_time(tx: Tx) -> None:
+    """Wait until no other transaction applies a fleet file."""
+    await tx.value("select pg_advisory_xact_lock(hashtext('wafleet fleet file'))")
+
+
+async def standing(tx: Tx) -> list[StandingRow]:
+    """Return every account in reach, by tenant and name."""
+    return await tx.all(
+        StandingRow,
+        """
+        select a.id, a.tenant_id, t.name as tenant, a.name, a.phone, a.transport, a.role, a.priority, a.metadata,
+               a.settings, a.desired, a.credentials
+          from accounts a join tenants t on t.id = a.tenant_id
+         where a.deleted_at is null
+         order by lower(t.name), lower(a.name), a.id
+        """,
+    )
+
+
+async def tenants(tx: Tx) -> list[TenantRow]:
+    """Return every tenant in reach."""
+    return await tx.all(TenantRow, "select id, name from tenants order by lower(name)")
+
+
+async def add_tenant(tx: Tx, *, id: TenantId, name: str) -> TenantId:
+    """Add a tenant and return its id; the other's when somebody else added that name meanwhile."""
+    sql = "insert into tenants (id, name) values (%(id)s, %(name)s) on conflict do nothing"
+    if await tx.run(sql, id=id, name=name) == 1:
+        return id
+    return await tx.value("select id from tenants where lower(name) = lower(%(name)s)", name=name)
+
+
 async def tenant_named(tx: Tx, *, text: str) -> TenantId | None:
     """Return the tenant whose id or name this is."""
     return await tx.value(
