@@ -13,9 +13,3 @@ async def wrapped_by(tx: Tx) -> list[str]:
 async def database_time(tx: Tx) -> datetime:
     """Return the moment by the database's clock, which leases go by."""
     return await tx.value("select clock_timestamp()")
-
-
-async def last_seen_nodes(tx: Tx) -> list[tuple[str, datetime]]:
-    """Return the nodes that were seen within the last minute."""
-    rows = await tx.tuples("select name, seen_at from nodes where seen_at > now() - interval '1 minute' order by name")
-    return [(name, at) for name, at in rows]
