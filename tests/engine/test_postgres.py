@@ -142,8 +142,7 @@ async def test_the_log_stays_bounded(folder: Path) -> None:
 async def test_a_deleted_folder_takes_its_server_along(folder: Path) -> None:
     async with open_postgres(folder, settings=QUICK):
         server = server_pid(folder)
-        while folder.exists():  # the server may write while we delete
-            shutil.rmtree(folder, ignore_errors=True)
+        await asyncio.to_thread(_delete, folder)
         await until(lambda: not keepers_of(folder) and not psutil.pid_exists(server))
 
 
@@ -211,3 +210,8 @@ class TestAsRoot:
             assert answers(dsn)
             assert psutil.Process(server_pid(folder)).uids().real == man
         assert {owner_of(entry) for entry in folder.rglob("*")} == {man}
+
+
+def _delete(folder: Path) -> None:
+    while folder.exists():  # the server may write while we delete
+        shutil.rmtree(folder, ignore_errors=True)
