@@ -43,6 +43,7 @@ log = structlog.get_logger(__name__)
 BREATH_S: Final = 0.004  # between two claims while many sends are under way: fewer, larger statements
 BUSY: Final = 32
 PAUSE_S: Final = 0.25  # after the database was away
+CLOCK_SET: Final = timedelta(seconds=1)  # a wall clock that differs by more from what has passed was set by somebody
 TROUBLES: Final = frozenset({"throttled", "reach_out_lock"})  # reasons that say something of the account
 
 
@@ -63,6 +64,7 @@ class Lanes:
         self._notes: dict[AccountId, tuple[Lane, str, datetime | None]] = {}
         self._timers: dict[AccountId, asyncio.TimerHandle] = {}
         self._under_way = 0
+        self._last_look = clock.now(), clock.monotonic()
 
     async def opened(self, live: Live) -> None:
         """Settle what earlier sessions left, then begin to send. Raises OpenError when the network cannot be asked."""
@@ -175,7 +177,7 @@ class Lanes:
 
     def _wanted(self) -> list[tuple[Lane, int]]:
         due, self._due = self._due, set()
-        now = self._clock.now()
+        now = self._now()
         wanted: list[tuple[Lane, int]] = []
         for account in due:
             lane = self._lanes[account]
@@ -187,8 +189,19 @@ class Lanes:
             self._note(lane, allowed.why if allowed.room <= 0 else "", allowed.until)
         return wanted
 
+    def _now(self) -> datetime:
+        """Return the wall clock's time; when somebody set it, the lanes' pace is set with it, else they stand still."""
+        (before, steady_before), (now, steady) = self._last_look, (self._clock.now(), self._clock.monotonic())
+        self._last_look = now, steady
+        by = now - before - timedelta(seconds=steady - steady_before)
+        if abs(by) > CLOCK_SET:
+            log.warning("clock_was_set", by_s=round(by.total_seconds(), 1))
+            for lane in self._lanes.values():
+                pacing.clock_set(lane.gauge, by=by)
+        return now
+
     def _cooling(self, wanted: Sequence[tuple[Lane, int]]) -> list[str]:
-        now = self._clock.now()
+        now = self._now()
         cooling: list[str] = []
         for lane, _ in wanted:
             if lane.gauge.cooling:
@@ -199,7 +212,7 @@ class Lanes:
         return cooling
 
     def _start(self, claims: Sequence[Claim], wanted: Sequence[tuple[Lane, int]]) -> None:
-        now = self._clock.now()
+        now = self._now()
         got: dict[AccountId, int] = {}
         for claim in claims:
             lane = self._lanes[claim.account]
@@ -249,7 +262,7 @@ class Lanes:
         self.wake([outcome.account])
 
     def _slow_down(self, lane: Lane, error: SendError) -> None:
-        now = self._clock.now()
+        now = self._now()
         if isinstance(error, Throttled):
             pacing.throttled(lane.gauge, retry_after=error.retry_after, reason=error.reason, now=now)
         if isinstance(error, RefusedAccount):
@@ -278,7 +291,7 @@ class Lanes:
             timer.cancel()
 
     async def _new_lane(self, live: Live) -> Lane:
-        now = self._clock.now()
+        now = self._now()
         pace = merged(read_settings(live.row.settings).pace, fleet_pace(self._settings))
         gauge = pacing.Gauge(ready_at=now)
         if pace.per_recipient_s:  # what the last session sent to whom is not known: wait as if to everybody

@@ -80,6 +80,14 @@ def went_well(gauge: Gauge) -> None:
     gauge.share = min(1.0, gauge.share * 1.05)
 
 
+def clock_set(gauge: Gauge, *, by: timedelta) -> None:
+    """Follow a wall clock that somebody set: what was to come in a second still comes in a second."""
+    gauge.ready_at += by
+    if gauge.held_until is not None:
+        gauge.held_until += by
+    gauge.cooling = {recipient: until + by for recipient, until in gauge.cooling.items()}
+
+
 def quiet_until(quiet: Quiet, now: datetime) -> datetime | None:
     """Return when quiet hours end, or None when it is not quiet now. Follows the zone's summer time."""
     local = now.astimezone(ZoneInfo(quiet.zone))
