@@ -1,25 +1,16 @@
 """How fast messages of customers become durable, beside raw group-committed inserts of the same rows.
 
-    WAFLEET_TEST_DATABASE_URL=... python -m benchmarks.inbox [--messages 40000] [--accounts 200]
-
 Each message is stored with its conversation, its event and its tallies, in transactions of at most 500; the raw figure
 is the same messages alone, in transactions of 500, with every index of the table.
 """
 
-import argparse
 import asyncio
-import os
 import random
 import time
-import uuid
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
-from pathlib import Path
 
-import psycopg
-from psycopg.conninfo import make_conninfo
-
+from benchmarks.figures import Figure
+from benchmarks.place import open_database
 from wafleet import outbox
 from wafleet.domain.ids import AccountId, TenantId, new_id
 from wafleet.domain.inbound import Inbound
@@ -28,25 +19,8 @@ from wafleet.engine.db import Db
 from wafleet.inbox import store
 from wafleet.inbox.accept import MOST, Inbox, arrival
 
-MIGRATIONS = Path(__file__).parents[1] / "src/wafleet/engine/migrations"
+ACCOUNTS = 200
 TALK = ["hello", "thanks", "price", "delivery", "tomorrow", "address", "مرحبا", "شكرا", "طلب", "توصيل", "السعر", "غدا"]
-
-
-@asynccontextmanager
-async def database() -> AsyncGenerator[Db]:
-    """A database of this run's own, migrated."""
-    server, name = os.environ["WAFLEET_TEST_DATABASE_URL"], f"wafleet_bench_{uuid.uuid4().hex[:8]}"
-    with psycopg.connect(server, autocommit=True) as admin:
-        admin.execute(f"create database {name}".encode())
-        try:
-            dsn = make_conninfo(server, dbname=name)
-            with psycopg.connect(dsn) as conn:
-                for file in sorted(MIGRATIONS.glob("*.sql")):
-                    conn.execute(file.read_bytes())
-            async with Db.open(dsn, connections=4) as db:
-                yield db
-        finally:
-            admin.execute(f"drop database {name} with (force)".encode())
 
 
 async def fleet(db: Db, accounts: int) -> tuple[TenantId, list[AccountId]]:
@@ -100,19 +74,22 @@ async def raw_per_second(db: Db, tenant: TenantId, accounts: list[AccountId], in
     return len(inbounds) / (time.perf_counter() - began)
 
 
-async def main(messages: int, accounts: int) -> None:
-    chance = random.Random(7)
-    async with database() as db:
-        tenant, ids = await fleet(db, accounts)
+async def measure(*, quick: bool) -> list[Figure]:
+    """Accept messages through the inbox, then insert the same rows."""
+    messages, chance = 10_000 if quick else 40_000, random.Random(7)
+    async with open_database() as db:
+        tenant, ids = await fleet(db, ACCOUNTS)
         await accepted_per_second(db, tenant, ids, talk(chance, 0, 2000))  # warms connections and plans
         raw = await raw_per_second(db, tenant, ids, talk(chance, 10_000_000, messages))
         ours = await accepted_per_second(db, tenant, ids, talk(chance, 20_000_000, messages))
-    print(f"accepted: {ours:,.0f} messages/s; raw inserts of the same rows: {raw:,.0f}/s; share: {ours / raw:.0%}")
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--messages", type=int, default=40_000)
-    parser.add_argument("--accounts", type=int, default=200)
-    given = parser.parse_args()
-    asyncio.run(main(given.messages, given.accounts))
+    return [
+        Figure(
+            name="customers' messages stored",
+            value=ours,
+            unit="msg/s",
+            limit=raw,
+            limit_is=f"raw inserts of the messages alone, with every index, {MOST} to a commit",
+            least=True,
+            notes=[f"{messages:,} messages to {ACCOUNTS} accounts, with conversation, event and tallies"],
+        )
+    ]

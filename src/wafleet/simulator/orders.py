@@ -161,6 +161,7 @@ class RefLine(msgspec.Struct, array_like=True):
     times: int  # how often it crossed; 0 only where it is hidden and did not
     hidden: bool
     state: int  # 1 sent, 2 delivered, 3 read
+    at: float  # when it crossed, by the network's clock
 
 
 class OfferLine(msgspec.Struct, array_like=True):

@@ -150,7 +150,7 @@ class World:
     def refs(self, account: str, start: int = 0, limit: int | None = None) -> list[RefLine]:
         """List the remembered messages of an account, oldest first; canaries are left out."""
         found = (
-            RefLine(ref, c.times, c.hidden, c.state)
+            RefLine(ref, c.times, c.hidden, c.state, c.at)
             for ref, c in self._state.memory.crossings()
             if c.account == account and not c.canary
         )

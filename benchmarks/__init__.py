@@ -1,0 +1,1 @@
+"""What wafleet does in figures, each beside what this machine could do at best."""
