@@ -4,7 +4,6 @@ import re
 from io import BytesIO
 from xml.etree import ElementTree
 
-import pytest
 import segno
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -41,16 +40,3 @@ def test_the_png_has_the_size_of_its_modules() -> None:
     data = BytesIO(pictures.png("2@abc")).getvalue()
     width, height = (int.from_bytes(data[at : at + 4]) for at in (16, 20))
     assert width == height == len(modules("2@abc")) * 8
-
-
-@pytest.mark.parametrize("light_terminal", [False, True])
-@settings(max_examples=20, deadline=None)
-@given(text=LINKS)
-def test_blocks_draw_the_code_for_dark_and_light_terminals(text: str, light_terminal: bool) -> None:
-    halves = {"█": (True, True), "▀": (True, False), "▄": (False, True), " ": (False, False)}
-    rows: list[list[bool]] = []
-    for drawn in pictures.blocks(text, light_terminal=light_terminal).split("\n"):
-        rows += [[halves[c][half] is light_terminal for c in drawn] for half in (0, 1)]
-    expected = modules(text)
-    assert rows[: len(expected)] == expected
-    assert not any(any(row) for row in rows[len(expected) :])

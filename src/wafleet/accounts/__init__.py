@@ -8,7 +8,7 @@ from wafleet.accounts.fleet_file import read as read_fleet_file
 from wafleet.accounts.fleet_files import FleetFiles
 from wafleet.accounts.live import Live, LiveFleet, Traffic
 from wafleet.accounts.model import Account, Fields, PairingView, Statistics, about
-from wafleet.accounts.pictures import blocks, png, svg, svg_on_paper
+from wafleet.accounts.pictures import png, svg, svg_on_paper
 from wafleet.accounts.service import SESSIONS, Accounts
 from wafleet.accounts.settings import AccountSettings, Pace, Quiet, read_settings
 from wafleet.accounts.summary import Filters, Fleet, FleetView, Totals
@@ -38,7 +38,6 @@ __all__ = [
     "Totals",
     "Traffic",
     "about",
-    "blocks",
     "fleet_file_from_data",
     "plan",
     "png",

@@ -16,8 +16,7 @@ from wafleet.domain.events import Kind
 from wafleet.domain.ids import AccountId, TenantId, new_id
 from wafleet.engine.bus import Event, append
 from wafleet.engine.db import Tx
-from wafleet.tenants.audit import record
-from wafleet.tenants.model import Caller
+from wafleet.tenants import Caller, record
 from wafleet.transports.base import Transport
 
 T = TypeVar("T")

@@ -1,4 +1,4 @@
-"""QR codes as pictures: SVG for pages, PNG for programs, blocks for terminals."""
+"""QR codes as pictures: SVG for pages, PNG for programs."""
 
 from io import BytesIO
 from itertools import groupby
@@ -36,18 +36,6 @@ def png(text: str) -> bytes:
     out = BytesIO()
     _code(text).save(out, kind="png", scale=PNG_SCALE, border=QUIET_ZONE)
     return out.getvalue()
-
-
-def blocks(text: str, *, light_terminal: bool = False) -> str:
-    """Draw a QR code with half blocks, two rows of modules per line.
-
-    light_terminal    dark letters on a light ground; otherwise the light modules are the ones drawn
-    """
-    rows = [[module == light_terminal for module in row] for row in _modules(text)]
-    if len(rows) % 2:
-        rows.append([not light_terminal] * len(rows[0]))
-    pairs = zip(rows[::2], rows[1::2], strict=True)
-    return "\n".join("".join(_HALVES[both] for both in zip(*pair, strict=True)) for pair in pairs)
 
 
 def _code(text: str) -> segno.QRCode:

@@ -17,7 +17,7 @@ from wafleet.engine import bus
 from wafleet.engine.db import Db, Tx
 from wafleet.engine.wakes import Wakes
 from wafleet.engine.web import Page, decode_cursor, page
-from wafleet.tenants.model import Caller
+from wafleet.tenants import Caller
 from wafleet.transports.base import Transport
 
 SESSIONS: Final = "sessions"  # woken with the ids of accounts whose session may have something to do

@@ -18,7 +18,7 @@ from wafleet.domain.errors import Invalid
 from wafleet.domain.ids import AccountId
 from wafleet.engine.clock import Clock
 from wafleet.engine.db import Db, Reach, Tx
-from wafleet.tenants.model import Caller
+from wafleet.tenants import Caller
 
 BUCKET: Final = timedelta(minutes=5)
 SPARK_BUCKETS: Final = 24  # two hours

@@ -7,8 +7,7 @@ from uuid import UUID
 
 import phonenumbers
 
-from wafleet.accounts import Account, Accounts, PairingView
-from wafleet.accounts.summary import Fleet
+from wafleet.accounts import Account, Accounts, Fleet, PairingView
 from wafleet.console.cards import Card
 from wafleet.console.needs import LinkStep
 from wafleet.domain.account import State
