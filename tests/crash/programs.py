@@ -38,6 +38,8 @@ async def until(look: Callable[[], Awaitable[T]], wanted: Callable[[T], bool], *
 class Process:
     """One process of ours: started, paused, killed, ended; and gone at the end of its test."""
 
+    python = sys.executable
+
     def __init__(self) -> None:
         self.running: subprocess.Popen[bytes] | None = None
 

@@ -27,8 +27,11 @@ class JumpyClock(SystemClock):
 
     def set_by(self, jump: timedelta, monkeypatch: pytest.MonkeyPatch) -> None:
         self.off = jump
-        ahead = jump.total_seconds()
-        monkeypatch.setattr("wafleet.transports.simulated.from_now", lambda seconds: time.time() + ahead + seconds)
+
+        def from_now(seconds: float) -> float:
+            return self.now().timestamp() + seconds
+
+        monkeypatch.setattr("wafleet.transports.simulated.from_now", from_now)
 
 
 @pytest.mark.parametrize("paced", [OutboxSettings(), OutboxSettings(per_second=50)])

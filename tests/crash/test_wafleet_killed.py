@@ -1,4 +1,4 @@
-"""kill -9 of wafleet at any moment costs nothing: what the API promised crosses once, what customers wrote is stored."""
+"""kill -9 of wafleet at any moment costs nothing: what the API promised crosses once, what came in is stored."""
 
 import asyncio
 from random import Random
