@@ -131,7 +131,7 @@ async def _engine(stack: AsyncExitStack, settings: Settings, clock: Clock) -> En
 async def _transports(stack: AsyncExitStack, settings: Settings) -> Mapping[str, Transport]:
     if not settings.simulator.enabled:
         return {}
-    simulated = Simulated.at(_simulator_folder(settings))
+    simulated = Simulated.at(_simulator_folder(settings), answer_s=settings.outbox.answer_limit_s)
     stack.push_async_callback(simulated.close)
     return {"simulator": simulated}
 
@@ -141,7 +141,7 @@ async def _slices(engine: Engine, settings: Settings, transports: Mapping[str, T
     tenants = Tenants(db, clock)
     accounts = Accounts(db, secrets=engine.secrets, wakes=wakes, transports=transports)
     outbox = Outbox(db=db, clock=clock, wakes=wakes, transports=transports, settings=settings.outbox)
-    inbox = Inbox(db, woken=engine.told)
+    inbox = Inbox(db, woken=engine.told, most=settings.inbox.batch)
     lanes = Lanes(db=db, clock=clock, node=engine.node, settings=settings.outbox, told=engine.told)
     live = LiveFleet(
         db=db,
@@ -201,7 +201,11 @@ def _faces(
         health_sources=sources,
         routers=routers,
         pages=[_console(engine, slices, transports, stopping)] if settings.console.enabled else [],
-        limits=HttpLimits(body_bytes=settings.api.body_limit_kb * 1024),
+        limits=HttpLimits(
+            body_bytes=settings.api.body_limit_kb * 1024,
+            requests_per_s=settings.api.per_token_per_second,
+            burst=2 * settings.api.per_token_per_second,
+        ),
         https=(settings.public_url or "").startswith("https"),
     )
 

@@ -71,7 +71,6 @@ class SessionsSettings(BaseModel, frozen=True, extra="forbid"):
     device_concurrency: int = Field(default=1, ge=1, le=100, description="linked devices that connect at a time")
     device_gap_s: float = Field(default=3, ge=0, le=600, description="pause between two linked devices")
     connect_limit_s: float = Field(default=20, gt=0, le=600, description="a connection takes at most this long")
-    link_limit_s: float = Field(default=180, gt=0, le=3600, description="a person has this long to link a phone")
     backoff_first_s: float = Field(default=1, gt=0, le=60, description="wait before the first reconnection")
     backoff_most_s: float = Field(default=32, gt=0, le=3600, description="longest wait between reconnections")
 
@@ -112,9 +111,7 @@ class ApiSettings(BaseModel, frozen=True, extra="forbid"):
     """What callers of the API may ask of it."""
 
     body_limit_kb: int = Field(default=1024, ge=1, le=1_000_000, description="largest request body")
-    per_token_per_second: float = Field(default=200, gt=0, le=100_000, description="requests a token may make")
-    signin_attempts: int = Field(default=5, ge=1, le=1000, description="wrong passwords before an address must wait")
-    signin_wait_s: float = Field(default=60, gt=0, le=86_400, description="how long it must wait then")
+    per_token_per_second: float = Field(default=2000, gt=0, le=100_000, description="requests a token may make")
 
 
 class RetentionSettings(BaseModel, frozen=True, extra="forbid"):
@@ -124,7 +121,6 @@ class RetentionSettings(BaseModel, frozen=True, extra="forbid"):
     tallies_days: float = Field(default=3, gt=0, le=365, description="counts by five minutes; then they become days")
     idempotency_days: float = Field(default=7, gt=0, le=365, description="idempotency keys of requests")
     stray_receipts_days: float = Field(default=7, gt=0, le=365, description="receipts whose message is unknown")
-    signin_hours: float = Field(default=12, gt=0, le=8760, description="a sign-in to the console")
     jobs_days: float = Field(default=7, gt=0, le=365, description="records of background jobs that ended")
 
 
@@ -142,7 +138,6 @@ class ConsoleSettings(BaseModel, frozen=True, extra="forbid"):
     """The pages people look at."""
 
     enabled: bool = Field(default=True, description="serve the console beside the API")
-    secure_cookies: bool | None = Field(default=None, description="HTTPS only; none: when public_url is https")
 
 
 class Settings(BaseModel, frozen=True, extra="forbid"):

@@ -8,7 +8,6 @@ import segno
 
 QUIET_ZONE: Final = 4  # modules; ISO/IEC 18004, section 9.1
 PNG_SCALE: Final = 8  # pixels per module
-_HALVES: Final = {(True, True): "█", (True, False): "▀", (False, True): "▄", (False, False): " "}
 
 
 def svg(text: str) -> str:

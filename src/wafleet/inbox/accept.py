@@ -33,9 +33,9 @@ class Inbox:
     woken  called after each commit that brought something new, so that whoever handles messages starts at once
     """
 
-    def __init__(self, db: Db, *, woken: Callable[[], None]) -> None:
+    def __init__(self, db: Db, *, woken: Callable[[], None], most: int = MOST) -> None:
         self._db, self._woken = db, woken
-        self._batch: Batch[_Given, bool] = Batch("inbox", self._write, most=MOST, patient=True)
+        self._batch: Batch[_Given, bool] = Batch("inbox", self._write, most=most, patient=True)
 
     def __len__(self) -> int:
         """Return how many messages wait to be stored."""
