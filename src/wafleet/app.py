@@ -264,7 +264,7 @@ async def _in_motion(
         loops += [*slices.live.loops(renew_s=settings.node.renew_s), *slices.lanes.loops()]
         running += [slices.lanes.run(), slices.live.run()]
     if "duties" in roles:
-        loops.append(handle)
+        loops += [handle, *slices.outbox.loops()]
         running.append(_upkeep(engine, slices, settings).run(stopping))
     running.append(run_loops(loops, clock=engine.clock, stopping=stopping))
     tasks = [asyncio.create_task(one, name=one.__qualname__) for one in running]

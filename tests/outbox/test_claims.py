@@ -114,6 +114,17 @@ async def test_receipts_never_go_backwards(line: Line, db: Db) -> None:
     assert await line.state(message) == "read"
 
 
+async def test_what_waits_for_a_deleted_account_is_cancelled(line: Line, db: Db) -> None:
+    from wafleet.outbox import store as outbox
+
+    (message,) = await line.put("a")
+    async with db.fleet_tx() as tx:
+        assert await outbox.cancel_of_deleted(tx) == 0
+        await tx.run("update accounts set deleted_at = now()")
+        assert await outbox.cancel_of_deleted(tx) == 1
+    assert await line.state(message) == "cancelled"
+
+
 async def test_a_message_that_waits_can_be_cancelled_and_one_on_the_wire_cannot(line: Line, db: Db) -> None:
     from wafleet.outbox import store as outbox
 

@@ -15,7 +15,6 @@ from pydantic import SecretStr
 from rich.console import Console
 from rich.markup import escape
 from rich.panel import Panel
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, SpinnerColumn, TextColumn
 
 from wafleet.cli.demo_world import MANAGER, PASSWORD, scenario
 from wafleet.config import KeepAliveSettings, Settings, SimulatorSettings
@@ -45,6 +44,7 @@ async def play(settings: Settings, accounts: int) -> None:
     """Run the network, the fleet on it and the people at work, until Ctrl-C."""
     from wafleet.app import App
     from wafleet.cli.demo_fleet import Agents, settle_in
+    from wafleet.cli.fleet_report import report
     from wafleet.cli.serving import Address, serve
     from wafleet.engine.observe import start_logs
 
@@ -54,31 +54,13 @@ async def play(settings: Settings, accounts: int) -> None:
 
         async def ready(app: App, address: Address) -> None:
             _greet(settings, address.url, address.token)
-            fleet = await settle_in(app, accounts)
+            await settle_in(app, accounts)
             agents = asyncio.create_task(Agents(app).run())
             stack.callback(agents.cancel)
-            await _watch(app, len(fleet))
+            await report(app, screen)
 
         await serve(settings, ready=ready)
     screen.print("The demo has stopped; the next one continues where it was.")
-
-
-async def _watch(app: object, total: int) -> None:
-    """Show the fleet coming online."""
-    from wafleet.app import App
-
-    assert isinstance(app, App)
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, console=screen, transient=True) as progress:
-        task = progress.add_task("accounts come online", total=total)
-        for _ in range(600):
-            online = (await app.slices.fleet.states()).get("online", 0)
-            progress.update(task, completed=min(online, total))
-            if online >= total * 0.9 or app.stopping.is_set():
-                break
-            await asyncio.sleep(0.1)
-    states = {state: n for state, n in (await app.slices.fleet.states()).items() if n and state != "total"}
-    screen.print("Fleet: " + ", ".join(f"{n} {state.replace('_', ' ')}" for state, n in states.items()))
 
 
 @contextlib.asynccontextmanager

@@ -6,9 +6,9 @@ import gc
 import os
 import signal
 import socket
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 import structlog
@@ -48,20 +48,32 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def serve(settings: Settings, *, ready: Callable[[App, Address], Awaitable[None]]) -> None:
+async def serve(settings: Settings, *, ready: Callable[[App, Address], Coroutine[Any, Any, None]]) -> None:
     """Run wafleet until SIGINT or SIGTERM; `ready` is called once it answers. A second signal ends it at once."""
     with _listening(settings.host, settings.port) as listener:
         stopping = _on_signals()
         async with open_app(settings) as app, _answering(app, listener) as url:
             address = await _publish(app, url)
-            await ready(app, address)
             gc.collect()
             gc.freeze()
-            ends = [asyncio.create_task(one.wait()) for one in (stopping, app.stopping)]
-            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            greeting = asyncio.create_task(ready(app, address))
+            await _first(stopping, app.stopping, failing=greeting)
             log.info("stopping")
             if not stopping.is_set():
                 raise Unavailable("A part of wafleet died: its log says which and why. Start it again")
+
+
+async def _first(*events: asyncio.Event, failing: "asyncio.Task[None]") -> None:
+    """Return when one of the events is set; raise what `failing` raises. It is ended if it still runs."""
+    ends = [asyncio.create_task(one.wait()) for one in events]
+    try:
+        await asyncio.wait([failing, *ends], return_when=asyncio.FIRST_COMPLETED)
+        if failing.done():
+            failing.result()
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in (failing, *ends):
+            task.cancel()
 
 
 def _on_signals() -> asyncio.Event:

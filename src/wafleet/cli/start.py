@@ -48,6 +48,7 @@ def demo(
 
 async def _up(settings: "Settings") -> None:
     from wafleet.app import App
+    from wafleet.cli.fleet_report import report
     from wafleet.cli.serving import Address, serve
     from wafleet.engine.observe import start_logs
 
@@ -55,6 +56,7 @@ async def _up(settings: "Settings") -> None:
 
     async def ready(app: App, address: Address) -> None:
         welcome(app, address)
+        await report(app, screen)
 
     await serve(settings, ready=ready)
 

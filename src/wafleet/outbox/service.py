@@ -20,6 +20,7 @@ from wafleet.engine import bus
 from wafleet.engine.batch import Batch
 from wafleet.engine.clock import Clock
 from wafleet.engine.db import Db, Tx
+from wafleet.engine.loops import Loop
 from wafleet.engine.wakes import Wakes
 from wafleet.outbox import store
 from wafleet.outbox.model import Draft, Queued
@@ -118,6 +119,14 @@ class Outbox:
         if state is not Sending.CANCELLED:
             raise Conflict(f"It is {state} already: only a message that waits can be cancelled", code="not_waiting")
         return Sending.CANCELLED
+
+    def loops(self) -> Sequence[Loop]:
+        """Return the duties that come round."""
+        return (Loop(name="outbox.cancel_of_deleted", turn=self._cancel_of_deleted, every=timedelta(seconds=15)),)
+
+    async def _cancel_of_deleted(self) -> None:
+        async with self._db.fleet_tx() as tx:
+            await store.cancel_of_deleted(tx)
 
     async def forget(self, *, keys_older_than: timedelta, strays_older_than: timedelta) -> None:
         """Drop what is kept for a time only."""

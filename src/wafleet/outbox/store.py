@@ -200,6 +200,29 @@ class Route:
     rule: str  # why this one: "asked", "conversation", "primary", "only"
 
 
+async def cancel_of_deleted(tx: Tx) -> int:
+    """Cancel what still waits for accounts that were deleted. Returns how many messages that were."""
+    return await tx.value(
+        """
+        with done as (
+            update outbox o set state = 'cancelled', reason = 'account_deleted', ended_at = now()
+              from accounts a
+             where a.id = o.account_id and a.deleted_at is not null and o.state = 'queued'
+            returning o.message_id, o.tenant_id, o.account_id
+        ), told as (
+            insert into events (tenant_id, account_id, kind, data)
+            select tenant_id, account_id, 'message.cancelled', jsonb_build_object('message', message_id) from done
+        ), counted as (
+            insert into tallies as t (account_id, tenant_id, bucket, counter, n)
+            select account_id, tenant_id, date_bin('5 minutes', now(), '2000-01-01'), 'cancelled', count(*)
+              from done group by account_id, tenant_id order by account_id
+            on conflict (account_id, bucket, counter) do update set n = t.n + excluded.n
+        )
+        select count(*) from done
+        """
+    )
+
+
 async def account_of(tx: Tx, *, message: MessageId) -> AccountId | None:
     """Return which account a message goes out from."""
     return await tx.value("select account_id from outbox where message_id = %(message)s", message=message)
