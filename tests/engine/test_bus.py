@@ -70,6 +70,21 @@ async def test_an_older_transaction_that_commits_after_a_newer_one_is_not_skippe
     assert numbers_of(await read(db, BEGINNING)) == [1, 2]
 
 
+@pytest.mark.parametrize("most", [1, 2, 100])
+async def test_transactions_are_read_in_order_when_their_numbers_gain_a_digit(db: Db, most: int) -> None:
+    async with db.fleet_tx() as tx:
+        await tx.run(
+            """
+            insert into events (xid, kind, data)
+            select n::text::xid8, 'test.number', jsonb_build_object('n', n) from unnest(array[8, 9, 10, 11, 99, 100]) n
+            """
+        )
+    seen: list[Logged] = []
+    while found := await read(db, seen[-1].position if seen else BEGINNING, most=most):
+        seen += found
+    assert numbers_of(seen) == [8, 9, 10, 11, 99, 100]
+
+
 async def test_what_is_rolled_back_never_happened(db: Db, until: Until) -> None:
     async with db.fleet_tx() as tx:
         await bus.append(tx, numbered(1))

@@ -93,7 +93,7 @@ async def read(tx: Tx, after: Position, *, most: int) -> list[Logged]:
         """
         select xid::text, seq, tenant_id, account_id, kind, at, data from events
          where (xid, seq) > (%(xid)s::xid8, %(seq)s::bigint) and xid < pg_snapshot_xmin(pg_current_snapshot())
-         order by xid, seq
+         order by events.xid, events.seq  -- a bare xid would be the text selected above: 1000 sorts before 999
          limit %(most)s
         """,
         xid=str(after.xid),

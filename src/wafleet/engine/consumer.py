@@ -99,7 +99,7 @@ class Consumer:
             rows = await tx.tuples(
                 """
                 select xid::text, seq, tenant_id, account_id, kind, at, data from dead_events
-                 where consumer = %(name)s order by xid, seq limit %(most)s
+                 where consumer = %(name)s order by dead_events.xid, dead_events.seq limit %(most)s
                 """,
                 name=self.name,
                 most=most,
