@@ -19,7 +19,7 @@ from wafleet.domain.message import Content, Priority, Sending, words
 from wafleet.engine import bus
 from wafleet.engine.batch import Batch
 from wafleet.engine.clock import Clock
-from wafleet.engine.db import Db, Tx
+from wafleet.engine.db import DatabaseAway, Db, Tx
 from wafleet.engine.loops import Loop
 from wafleet.engine.wakes import Wakes
 from wafleet.outbox import store
@@ -30,6 +30,7 @@ from wafleet.tenants import Caller
 from wafleet.transports.base import Transport
 
 OUTBOX = "outbox"  # woken with the ids of accounts that have new messages waiting
+PATIENCE_S = 5.0  # what a caller waits for the database at most
 LONGEST = 4096  # characters of a text. Source: WhatsApp's own limit, as Twilio and Meta document it
 
 
@@ -94,7 +95,7 @@ class Outbox:
             key=key,
             fingerprint=_fingerprint(account, recipient, content, priority, due_at),
         )
-        queued = await self._batch.put(draft)
+        queued = await self._durable(draft)
         if queued is None:
             raise NotFound("There is no such account", code="account_not_found")
         if queued.clash:
@@ -181,6 +182,14 @@ class Outbox:
         )
         spoke = f" {chosen.name} speaks: {SPOKE[chosen.rule]}." if queued.account == chosen.id else ""
         return Answer(id=queued.id, state=queued.state, account=queued.account, why=said + spoke)
+
+    async def _durable(self, draft: Draft) -> Queued | None:
+        """Store a draft; a database that stands still is away, for a caller cannot wait for it."""
+        try:
+            async with asyncio.timeout(PATIENCE_S):
+                return await asyncio.shield(self._batch.put(draft))
+        except TimeoutError:
+            raise DatabaseAway(f"no answer within {PATIENCE_S:g} s: it may yet be stored, so repeat its key") from None
 
     async def _write(self, drafts: Sequence[Draft]) -> list[Queued | None]:
         async with self._db.fleet_tx() as tx:
