@@ -29,11 +29,13 @@ async def test_a_lease_has_one_holder_until_it_runs_out(db: Db, nodes: tuple[Nod
     assert await take(db, "a", "x") == []
 
 
-async def test_a_node_that_starts_again_takes_its_own_leases_back_with_a_new_epoch(
-    db: Db, nodes: tuple[Node, Node]
-) -> None:
-    assert await take(db, "a", "x") == [Lease("x", 1)]
-    assert await take(db, "a", "x") == [Lease("x", 2)]
+async def test_what_a_node_held_when_it_died_is_free_once_it_starts_again(db: Db, nodes: tuple[Node, Node]) -> None:
+    assert await take(db, "a", "x", "y") == [Lease("x", 1), Lease("y", 1)]
+    assert await take(db, "b", "x", "y") == []
+    await nodes[0].join()
+    assert await nodes[0].renew() == frozenset()
+    assert await take(db, "b", "x") == [Lease("x", 2)]
+    assert await take(db, "a", "y") == [Lease("y", 2)]
 
 
 async def test_renewing_tells_what_is_still_held(db: Db, nodes: tuple[Node, Node]) -> None:

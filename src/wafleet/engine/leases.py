@@ -19,9 +19,9 @@ class Lease:
 
 
 async def take(tx: Tx, *, names: Sequence[str], holder: str, ttl: timedelta) -> list[Lease]:
-    """Take those of `names` that are free, have run out, or are the holder's own from an earlier life.
+    """Take those of `names` that are free or have run out.
 
-    The epoch grows in each case, so that whatever the earlier holder left under way is fenced off.
+    The epoch grows, so that whatever the earlier holder left under way is fenced off.
     """
     return await tx.all(
         Lease,
@@ -30,7 +30,7 @@ async def take(tx: Tx, *, names: Sequence[str], holder: str, ttl: timedelta) -> 
         select name, %(holder)s, 1, now() + %(ttl)s from unnest(%(names)s::text[]) as n (name) order by name
         on conflict (name) do update
            set holder = excluded.holder, epoch = l.epoch + 1, expires_at = excluded.expires_at
-         where l.expires_at < now() or l.holder is null or l.holder = excluded.holder
+         where l.expires_at < now() or l.holder is null
         returning name, epoch
         """,
         names=list(names),
@@ -52,8 +52,8 @@ async def release(tx: Tx, *, leases: Sequence[Lease], holder: str) -> int:
 class Node:
     """This process among its peers: it says that it lives, and renews all it holds in one statement.
 
-    name  unique among running processes, and the same after a restart of the same installation: a node that starts
-          again takes its own leases back at once instead of waiting for them to run out
+    name  unique among running processes, and the same after a restart of the same installation: what a node held
+          when it died is free as soon as it starts again, instead of waiting to run out
     """
 
     def __init__(self, db: Db, clock: Clock, *, name: str, version: str, ttl: timedelta) -> None:
@@ -68,7 +68,7 @@ class Node:
         return self._sure_until - self._clock.monotonic()
 
     async def join(self) -> None:
-        """Announce this node. Its leases of an earlier life stay its own to take."""
+        """Announce this node, and free what it held in an earlier life: that process lost its name, so it is dead."""
         asked = self._clock.monotonic()
         async with self._db.fleet_tx() as tx:
             await tx.run(
@@ -79,6 +79,9 @@ class Node:
                 """,
                 name=self.name,
                 version=self._version,
+            )
+            await tx.run(
+                "update leases set expires_at = '-infinity', holder = null where holder = %(name)s", name=self.name
             )
         self._sure_until = asked + self.ttl.total_seconds()
 

@@ -33,7 +33,6 @@ class Holdings:
     def __init__(self, *, db: Db, clock: Clock, node: Node, sessions: Sessions, held: dict[AccountId, Held]) -> None:
         self._db, self._clock, self._node, self._sessions, self._held = db, clock, node, sessions, held
         self._seen = datetime(2000, 1, 1, tzinfo=UTC)
-        self._reclaimed = False
         self._retries: list[tuple[float, int, AccountId]] = []
         self._order = count()
         self._stopping = False
@@ -92,13 +91,11 @@ class Holdings:
 
     async def _take(self, most: int) -> None:
         async with self._db.fleet_tx() as tx:
-            own = "" if self._reclaimed else self._node.name
-            free = [one for one in await store.unowned(tx, node=own, most=most) if one not in self._held]
+            free = [one for one in await store.unowned(tx, most=most) if one not in self._held]
             taken = await leases.take(
                 tx, names=[lease_name(one) for one in free], holder=self._node.name, ttl=self._node.ttl
             )
             rows = await store.load(tx, accounts=free)
-        self._reclaimed = True
         self._hold(rows, {lease.name: lease for lease in taken})
 
     def _hold(self, rows: Iterable[Row], taken: dict[str, Lease]) -> None:

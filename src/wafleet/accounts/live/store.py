@@ -52,21 +52,17 @@ def lease_name(account: AccountId) -> str:
     return f"account:{account}"
 
 
-async def unowned(tx: Tx, *, node: str, most: int) -> list[AccountId]:
-    """Return accounts that somebody should run and nobody does, the most important first.
-
-    node  whose leases count as free as well: a node that starts again names itself, to take back what it held
-    """
+async def unowned(tx: Tx, *, most: int) -> list[AccountId]:
+    """Return accounts that somebody should run and nobody does, the most important first."""
     rows = await tx.tuples(
         """
         select a.id from accounts a left join leases l on l.name = 'account:' || a.id
          where a.deleted_at is null
            and ((a.desired = 'running' and a.credentials is not null
                  and a.state not in ('new', 'logged_out', 'disabled')) or a.state = 'linking')
-           and (l.name is null or l.holder is null or l.expires_at < now() or l.holder = %(node)s)
+           and (l.name is null or l.holder is null or l.expires_at < now())
          order by a.priority desc, a.id limit %(most)s
         """,
-        node=node,
         most=most,
     )
     return [row[0] for row in rows]
