@@ -113,26 +113,30 @@ def _greet(settings: Settings, url: str, token: str) -> None:
         f"token     [bold]{token}[/]",
     )
     screen.print(Panel("\n".join(lines), expand=False, border_style="green", title="wafleet demo", padding=(1, 2)))
-    for number, (what, command) in enumerate(_things_to_try(), start=1):
-        screen.print(f"[bold green]{number}[/] {what}")
-        if command:
+    for number, (what, *commands) in enumerate(_things_to_try(), start=1):
+        screen.print(f"[bold green]{number}[/] {what}", soft_wrap=True)
+        for command in commands:
             screen.print(f"  [cyan]{escape(command)}[/]", soft_wrap=True)
     if "WAFLEET_DATA_DIR" in os.environ:
         screen.print(f"\n[dim]first, in the other terminal: export WAFLEET_DATA_DIR={settings.data_dir}[/]")
     screen.print(f"\n[dim]data and logs in {settings.data_dir}; Ctrl-C stops everything[/]\n", soft_wrap=True)
 
 
-def _things_to_try() -> tuple[tuple[str, str], ...]:
+def _things_to_try() -> tuple[tuple[str, ...], ...]:
     command = ".venv/bin/wafleet"
     return (
-        ("Watch the console: every few seconds a number fails, and heals.", ""),
+        ("Watch the console: every few seconds a number fails, and heals.",),
         (
             "Send a message; the answer says which number speaks, and why.",
             f"{command} send +971550000001 'Is Tuesday at five good?'",
         ),
         ("Make a number deaf, and see how long it takes to be noticed.", f"{command} sim fault +971501110001 deaf"),
-        ("Kill it without mercy, then start it again with make demo ...", f"kill -9 {os.getpid()}"),
-        ("... and compare what crossed the network with what is stored.", f"{command} sim ledger; {command} ledger"),
+        (
+            "Kill it without mercy, start it again, and compare what crossed the network with what is stored.",
+            f"kill -9 {os.getpid()}",
+            "make demo",
+            f"{command} sim ledger; {command} ledger",
+        ),
         (
             "Ask a number how the fleet is, as its manager would, from a phone.",
             f"{command} sim say {MANAGER} +971501110001 '!status'",
