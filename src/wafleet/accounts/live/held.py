@@ -7,6 +7,7 @@ from typing import Any
 
 from wafleet.accounts.live.live import Live
 from wafleet.accounts.live.store import Row
+from wafleet.domain.account import State
 from wafleet.engine.leases import Lease
 
 
@@ -22,6 +23,7 @@ class Held:
     writes: int = 0  # state writes of ours, so that an older read does not undo what we know
     dropped: bool = False  # the lease is gone: touch nothing
     link_under_way: bool = False
+    note: tuple[State, str, str] | None = None  # what its lane says of it and is not written: state, reason, detail
     keeping: asyncio.Task[None] | None = None  # credentials being stored
     work: asyncio.Task[None] | None = field(default=None)
 

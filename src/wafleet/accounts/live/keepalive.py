@@ -77,8 +77,7 @@ class KeepAlive:
         if watch.misses >= self._settings.tries:
             log.warning("keep_alive_unanswered", account=str(watch.live.account), tries=watch.misses)
             watch.live.restart(watch.live, "silent", f"{watch.misses} keep-alives unanswered")
-        else:
-            self._later(watch, AGAIN_S)
+        self._later(watch, AGAIN_S)
 
     async def _prove(self, live: Live) -> None:
         now, signs = self._clock.monotonic(), live.signs

@@ -2,10 +2,12 @@
 
 import asyncio
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 from wafleet.accounts.live.live import Live, Traffic
 from wafleet.domain.inbound import Inbound, Receipt
+
+OPENING_S: Final = 0.05
 
 
 class Host(Protocol):
@@ -29,7 +31,7 @@ class Ears:
         live.signs.inbound = self._host.now()
         if inbound.identity == live.number.phone:  # a canary came home
             live.signs.canary, live.signs.canary_seen = None, live.signs.inbound
-            live.session.acknowledge([inbound.provider_id])
+            self._tell(inbound.provider_id)
             return
         stored = self._traffic.received(live, inbound)
         stored.add_done_callback(lambda answer: self._acknowledge(answer, inbound.provider_id))
@@ -47,6 +49,14 @@ class Ears:
         self._host.ended(self._live, reason, detail, until)
 
     def _acknowledge(self, answer: "asyncio.Future[bool]", provider_id: str) -> None:
-        if answer.cancelled() or answer.exception() is not None or self._live.closed:
-            return  # the network delivers it again
-        self._live.session.acknowledge([provider_id])
+        if not answer.cancelled() and answer.exception() is None:
+            self._tell(provider_id)
+
+    def _tell(self, provider_id: str) -> None:
+        """Acknowledge to the network; what is not acknowledged it delivers again."""
+        if self._live.closed:
+            return
+        if (session := self._live.opened()) is not None:
+            session.acknowledge([provider_id])
+        else:  # it arrived in one breath with the answer that opens the session
+            asyncio.get_running_loop().call_later(OPENING_S, self._tell, provider_id)

@@ -39,6 +39,10 @@ class Live:
     def tenant(self) -> TenantId:
         return self.row.tenant_id
 
+    def opened(self) -> Session | None:
+        """Return the session once there is one."""
+        return getattr(self, "session", None)
+
     @property
     def usable(self) -> bool:
         """Whether something may be sent right now."""

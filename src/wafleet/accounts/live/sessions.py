@@ -62,23 +62,25 @@ class Sessions:
 
     def converge(self, held: Held) -> None:
         """Start whatever the account needs now; nothing when it is as it should be or something is under way."""
-        row = held.row
         if held.dropped:
             return
         if held.busy():
             if self._linker.abandoned(held):
                 cast("asyncio.Task[None]", held.work).cancel()
-            return
+        elif (work := self._needed(held)) is not None:
+            self._begin(held, work)
+
+    def _needed(self, held: Held) -> Coroutine[Any, Any, None] | None:
+        row = held.row
         if row.state is State.LINKING:
-            self._begin(held, self._link(held))
-        elif (
-            row.deleted or row.desired is Desired.STOPPED or row.state in {State.LOGGED_OUT, State.DISABLED, State.NEW}
-        ):
-            self._begin(held, self._retire(held))
-        elif held.live is None and rules.should_open(row, self._clock.now()):
-            self._begin(held, self._open(held))
-        elif held.live is not None and row.state not in _WORKING:  # a person asked for a new connection
-            self._begin(held, self._reopen(held, held.live))
+            return self._link(held)
+        if row.deleted or row.desired is Desired.STOPPED or row.state in _AT_REST:
+            return self._retire(held)
+        if held.live is None:
+            return self._open(held) if rules.should_open(row, self._clock.now()) else None
+        if row.state not in _WORKING:  # a person asked for a new connection
+            return self._reopen(held, held.live)
+        return None if held.note is None else self._write_note(held, *held.note)
 
     def drop(self, held: Held) -> None:
         """Let go of an account whose lease is lost: another node runs it, so nothing is written."""
@@ -107,9 +109,9 @@ class Sessions:
     def trouble(self, live: Live, reason: str, detail: str) -> None:
         """Say that an account works, but not well; an empty reason says that it is well again."""
         held = self._holder(live)
-        to = State.DEGRADED if reason else State.ONLINE
-        if held is not None and (held.row.state, held.row.reason) != (to, reason) and not held.busy():
-            self._begin(held, self._note(held, to, reason, detail))
+        if held is not None:
+            held.note = (State.DEGRADED if reason else State.ONLINE, reason, detail)
+            self.converge(held)
 
     def ended(self, live: Live, reason: str, detail: str, until: datetime | None) -> None:
         """Take note that the network ended a session."""
@@ -144,6 +146,7 @@ class Sessions:
                 held.secret = self._secrets.decrypt(held.row.credentials or b"", about=held.row.id.bytes)
                 await self._connect(held, live)
             except OpenError as error:
+                await self._close(live)
                 await self._down(held, error.reason, error.detail, error.until)
             except TimeoutError:
                 await self._down(held, "connect_timeout", "")
@@ -178,8 +181,9 @@ class Sessions:
             await self._close(live)
         await self._open(held)
 
-    async def _note(self, held: Held, to: State, reason: str, detail: str) -> None:
-        if held.live is not None:
+    async def _write_note(self, held: Held, to: State, reason: str, detail: str) -> None:
+        held.note = None
+        if held.live is not None and (held.row.state, held.row.reason) != (to, reason):
             await self._states.move(held, to, reason, detail)
 
     async def _down(self, held: Held, reason: str, detail: str, until: datetime | None = None) -> None:
@@ -213,12 +217,13 @@ class Sessions:
         await self._release(held)
 
     async def _close(self, live: Live) -> None:
-        with suppress(Exception):
+        live.closed = True
+        with suppress(Exception):  # it may never have been open
             async with asyncio.timeout(CLOSE_LIMIT_S):
                 await live.session.close()
 
     def _detach(self, held: Held) -> Live | None:
-        live, held.live = held.live, None
+        live, held.live, held.note = held.live, None, None
         if live is not None:
             live.closed = True
             self._traffic.closed(live)

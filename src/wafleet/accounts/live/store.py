@@ -103,7 +103,8 @@ async def changed_since(tx: Tx, *, since: datetime) -> tuple[datetime, list[Acco
 async def move(tx: Tx, moves: Sequence[Move]) -> frozenset[AccountId]:
     """Write state changes and their events; at most one per account. Returns the accounts whose move landed.
 
-    A move does not land when the lease has changed hands or when `MOVES` does not allow it.
+    A move does not land when the lease has changed hands, when `MOVES` does not allow it, or when a person stopped
+    the account meanwhile.
     """
     rows = await tx.tuples(
         """
@@ -117,6 +118,7 @@ async def move(tx: Tx, moves: Sequence[Move]) -> frozenset[AccountId]:
              where a.deleted_at is null
                and (a.state = m.state or exists (select 1 from moves v where v.machine = 'account'
                                                     and v.before = a.state and v.after = m.state))
+               and (a.desired = 'running' or m.state not in ('connecting', 'online', 'degraded', 'recovering'))
              order by a.id for no key update of a
         ), moved as (
             update accounts a

@@ -29,12 +29,13 @@ class Doubts:
             lane.resolving = asyncio.create_task(self._resolve(lane))
 
     async def _resolve(self, lane: Lane) -> None:
-        for pause in PAUSES_S:
-            await self._clock.sleep(pause)
-            await self._ask(lane)
-            if not lane.doubts:
-                return
-        lane.live.restart(lane.live, "silent", f"no answer to {len(lane.doubts)} messages")
+        while not lane.live.closed:
+            for pause in PAUSES_S:
+                await self._clock.sleep(pause)
+                await self._ask(lane)
+                if not lane.doubts:
+                    return
+            lane.live.restart(lane.live, "silent", f"no answer to {len(lane.doubts)} messages")
 
     async def _ask(self, lane: Lane) -> None:
         doubts = list(lane.doubts.values())
