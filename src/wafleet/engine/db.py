@@ -76,18 +76,22 @@ class Db:
     @classmethod
     @asynccontextmanager
     async def open(cls, dsn: str, *, connections: int = 12) -> AsyncGenerator[Self]:
-        """Open the pool. It fills in the background, and again after the database was away."""
+        """Open the pool. It fills in the background, and again after the database was away.
+
+        Statements are not prepared: a prepared one keeps its plan until statistics are gathered anew, and one that
+        was made for an empty table reads the whole of it each time while a burst of messages fills it. Triggers keep
+        their plans, which is why `plan_cache_mode` is left alone: planned anew for each row they cost as much again.
+        """
         pool: AsyncConnectionPool[AsyncConnection[Any]] = AsyncConnectionPool(
             dsn,
             min_size=min(2, connections),
             max_size=connections,
-            kwargs={"autocommit": True, "prepare_threshold": 2, "application_name": "wafleet"},
+            kwargs={"autocommit": True, "prepare_threshold": None, "application_name": "wafleet"},
             timeout=5,
             max_idle=120,
             reconnect_timeout=float("inf"),
             open=False,
             check=None,
-            configure=_plan_afresh,
         )
         async with pool:
             with observe.watched_pool("main", pool.get_stats):
@@ -129,12 +133,3 @@ class Db:
             if isinstance(error, psycopg.errors.DeadlockDetected | psycopg.errors.SerializationFailure):
                 raise
             raise DatabaseAway(str(error)) from error
-
-
-async def _plan_afresh(conn: AsyncConnection[Any]) -> None:
-    """Plan statements for the tables as they are, not as they were when the connection was young.
-
-    A prepared statement's plan is kept until statistics are gathered anew. One that was made for an empty table reads
-    the whole of it each time while a burst of messages fills it.
-    """
-    await conn.execute("set plan_cache_mode = force_custom_plan")
