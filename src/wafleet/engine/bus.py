@@ -110,8 +110,16 @@ def logged(row: tuple[Any, ...]) -> Logged:
 
 
 async def held_back(tx: Tx) -> bool:
-    """True when there are committed events that cannot be read yet: look again soon, no wake-up will tell."""
-    return await tx.value("select exists (select from events where xid >= pg_snapshot_xmin(pg_current_snapshot()))")
+    """True when there are committed events that cannot be read yet: look again soon, no wake-up will tell.
+
+    Asks for the last event alone: whether any such event exists, PostgreSQL would answer by reading the whole log.
+    """
+    return await tx.value(
+        """
+        select coalesce((select xid from events order by xid desc, seq desc limit 1)
+                        >= pg_snapshot_xmin(pg_current_snapshot()), false)
+        """
+    )
 
 
 async def follow(
