@@ -46,6 +46,8 @@ def _of_the_system(error: OSError) -> str:
             return "The port is in use: stop the program that listens there, or choose another with WAFLEET_PORT"
         case errno.ENOSPC:
             return f"The disk is full{where}: free some space, then start again; nothing is lost"
+        case errno.ENOTDIR | errno.EEXIST:
+            return f"A folder is expected where a file is{where}: move it away, or set WAFLEET_DATA_DIR"
         case errno.EACCES | errno.EPERM:
             return f"This user may not do that{where}: run as the owner of the data folder, or set WAFLEET_DATA_DIR"
         case _:

@@ -111,7 +111,7 @@ class Outbox:
         self._wakes.wake(OUTBOX, *(str(one) for one in accounts))
 
     async def cancel(self, caller: Caller, message: MessageId) -> Sending:
-        """Cancel a message that waits. Raises NotFound, and Conflict when it is on the wire or further."""
+        """Cancel a message that waits; again changes nothing. Raises NotFound, and Conflict when it went further."""
         async with self._db.tx(caller.reach) as tx:
             account = await store.account_of(tx, message=message)
             if account is None or not caller.sees(account):

@@ -72,7 +72,8 @@ class Holdings:
         before = {account: held.writes for account, held in self._held.items()}
         async with self._db.fleet_tx() as tx:
             now, changed = await store.changed_since(tx, since=self._seen - OVERLAP)
-            rows = await store.load(tx, accounts=[one for one in changed if one in before])
+            held = [one for one in changed if one in before]
+            rows = await store.load(tx, accounts=held, now=self._clock.now())
         self._seen = now
         for row in rows:
             held = self._held.get(row.id)
@@ -95,7 +96,7 @@ class Holdings:
             taken = await leases.take(
                 tx, names=[lease_name(one) for one in free], holder=self._node.name, ttl=self._node.ttl
             )
-            rows = await store.load(tx, accounts=free)
+            rows = await store.load(tx, accounts=free, now=self._clock.now())
         self._hold(rows, {lease.name: lease for lease in taken})
 
     def _hold(self, rows: Iterable[Row], taken: dict[str, Lease]) -> None:

@@ -80,16 +80,21 @@ async def count_runnable(tx: Tx) -> int:
     )
 
 
-async def load(tx: Tx, *, accounts: Sequence[AccountId]) -> list[Row]:
-    """Return the rows of `accounts`, deleted ones included."""
+async def load(tx: Tx, *, accounts: Sequence[AccountId], now: datetime) -> list[Row]:
+    """Return the rows of `accounts`, deleted ones included.
+
+    now  the node's own time: `retry_at` is told by it, since its clock may differ from the database's
+    """
     return await tx.all(
         Row,
         """
-        select id, tenant_id, phone, transport, priority, settings, desired, state, reason, retry_at, failures,
+        select id, tenant_id, phone, transport, priority, settings, desired, state, reason,
+               %(now)s + (retry_at - now()) as retry_at, failures,
                credentials, created_at, deleted_at is not null as deleted
           from accounts where id = any(%(accounts)s)
         """,
         accounts=list(accounts),
+        now=now,
     )
 
 
