@@ -80,7 +80,7 @@ async def console(chromium: Browser) -> AsyncIterator[Console]:
     live = Live(desk.cards, clock=SystemClock(), stopping=stopping, every_s=0.15)
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
-        server = uvicorn.Server(uvicorn.Config(app_of(desk, FakeDoor(), live), log_level="error", ws="none"))
+        server = uvicorn.Server(uvicorn.Config(app_of(desk, FakeDoor(), live), log_config=None, ws="none"))
         serving = asyncio.create_task(server.serve(sockets=[listening]))
         opened = Console(f"http://127.0.0.1:{listening.getsockname()[1]}", desk, chromium)
         yield opened

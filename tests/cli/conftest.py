@@ -40,6 +40,7 @@ def installation(dsn: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> P
 
 @pytest.fixture
 def shell(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Iterator[Shell]:
+    monkeypatch.delenv("COLUMNS", raising=False)  # test runners set it for their workers
     tables.screen.cache_clear()
     yield Shell(monkeypatch, capsys)
     tables.screen.cache_clear()

@@ -97,7 +97,7 @@ REASONS: dict[Reason, str] = {
     a_busy_port: "choose another with WAFLEET_PORT",
     a_wrong_address: "WAFLEET_DATABASE_URL",
     a_newer_schema: "newer",
-    a_folder_that_is_a_file: "Not a directory",
+    a_folder_that_is_a_file: "set WAFLEET_DATA_DIR",
     an_unknown_setting: "did you mean WAFLEET_DATABASE_URL?",
 }
 

@@ -66,7 +66,7 @@ async def test_the_last_one_out_stops_the_server(folder: Path) -> None:
             said(other)
             leave(other)
         assert running_in(folder)
-    assert not running_in(folder)
+    await until(lambda: not running_in(folder))
     assert "database system is shut down" in (folder / "log" / "postgres.log").read_text()
 
 
@@ -74,7 +74,7 @@ async def test_a_program_that_fails_still_leaves_politely(folder: Path) -> None:
     with pytest.raises(ZeroDivisionError):
         async with open_postgres(folder, settings=QUICK):
             raise ZeroDivisionError
-    assert not running_in(folder)
+    await until(lambda: not running_in(folder))
 
 
 async def test_two_programs_that_start_at_the_same_moment_share_one_database(folder: Path) -> None:
@@ -86,7 +86,7 @@ async def test_two_programs_that_start_at_the_same_moment_share_one_database(fol
         leave(one)
         assert answers(second)
         leave(two)
-    assert not running_in(folder)
+    await until(lambda: not running_in(folder))
 
 
 async def test_a_newcomer_that_meets_a_stopping_server_gets_a_running_one(folder: Path) -> None:
@@ -100,7 +100,7 @@ async def test_a_newcomer_that_meets_a_stopping_server_gets_a_running_one(folder
                 assert answers(dsn)
                 await asyncio.to_thread(leaving.wait, 20)
                 assert answers(dsn)
-    assert not running_in(folder)
+    await until(lambda: not running_in(folder))
 
 
 async def test_other_users_cannot_reach_the_data_or_the_socket(folder: Path) -> None:

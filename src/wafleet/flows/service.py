@@ -1,6 +1,5 @@
 """Handles what customers write: chat commands are answered."""
 
-import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Final, Protocol
 from uuid import UUID
@@ -23,8 +22,6 @@ log = structlog.get_logger(__name__)
 commands = Counter("wafleet_commands_total", "Chat commands, by what became of them", ["command", "outcome"])
 
 SORRY: Final = "Sorry, that did not work; it has been noted. Please try again.\nعذرا، لم ينجح ذلك. حاول مرة أخرى."
-HELD_BACK_S: Final = 0.005
-LOOKS: Final = 100  # per turn, for events that an older transaction holds back
 
 
 class Queue(Protocol):
@@ -48,15 +45,10 @@ class Flows:
 
     async def turn(self) -> None:
         """Handle all that came in, and wake the lanes of the accounts that answer."""
-        for _ in range(LOOKS):
-            try:
-                await self._consumer.turn()
-            finally:
-                self._wake()
-            async with self._db.fleet_tx() as tx:
-                if not await store.held_back(tx):
-                    return
-            await asyncio.sleep(HELD_BACK_S)  # nobody wakes us when that transaction ends
+        try:
+            await self._consumer.turn()
+        finally:
+            self._wake()
 
     def _wake(self) -> None:
         replied, self._replied = self._replied, set()

@@ -105,13 +105,3 @@ async def count_handled(tx: Tx, handled: Collection[tuple[TenantId, AccountId, d
         times=[at for (_, _, at), _ in sums],
         counts=[n for _, n in sums],
     )
-
-
-async def held_back(tx: Tx) -> bool:
-    """Tell whether events were committed that may not be read yet, because an older transaction is under way."""
-    return await tx.value(
-        """
-        select exists (select from events
-                        where xid >= pg_snapshot_xmin(pg_current_snapshot()) order by xid, seq limit 1)
-        """
-    )
