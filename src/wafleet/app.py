@@ -43,6 +43,7 @@ from wafleet.transports.base import Transport
 from wafleet.transports.simulated import Simulated
 
 log = structlog.get_logger(__name__)
+INBOX: Final = "inbox"  # woken when customers' messages were stored
 VERSION: Final = version("wafleet")
 DRAIN_S: Final = 2.0  # for what is on the wire when wafleet is stopped
 LEAVE_S: Final = 4.0  # for handing the accounts over; others take them anyway once the leases run out
@@ -61,7 +62,7 @@ class Engine:
 
     def told(self) -> None:
         """Say that the event log grew."""
-        self.wakes.wake(bus.TOPIC)
+        self.wakes.wake_here(bus.TOPIC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,7 +142,7 @@ async def _slices(engine: Engine, settings: Settings, transports: Mapping[str, T
     tenants = Tenants(db, clock)
     accounts = Accounts(db, secrets=engine.secrets, wakes=wakes, transports=transports)
     outbox = Outbox(db=db, clock=clock, wakes=wakes, transports=transports, settings=settings.outbox)
-    inbox = Inbox(db, woken=engine.told, most=settings.inbox.batch)
+    inbox = Inbox(db, woken=lambda: wakes.wake(INBOX), most=settings.inbox.batch)
     lanes = Lanes(db=db, clock=clock, node=engine.node, settings=settings.outbox, told=engine.told)
     live = LiveFleet(
         db=db,
@@ -256,7 +257,7 @@ async def _in_motion(
     handle = Loop(name="flows", turn=slices.flows.turn, every=timedelta(seconds=2))
     engine.wakes.subscribe(SESSIONS, lambda _: slices.live.look())
     engine.wakes.subscribe(OUTBOX, lambda ids: slices.lanes.wake(None if ids is None else map(_account, ids)))
-    engine.wakes.subscribe(bus.TOPIC, lambda _: handle.woken.set())
+    engine.wakes.subscribe(INBOX, lambda _: handle.woken.set())
     roles = settings.node.roles
     loops: list[Loop] = [*slices.tenants.loops()]
     running: list[Coroutine[Any, Any, None]] = [slices.outbox.run(), slices.inbox.run(), engine.wakes.run()]

@@ -79,11 +79,11 @@ def test_a_database_error_is_logged_without_the_row_it_quotes(lines: Path, serve
 
 
 def test_libraries_are_quiet_and_their_warnings_come_through_the_same_pipeline(lines: Path) -> None:
-    for name in ("uvicorn.access", "psycopg.pool", "httpx"):
+    for name in ("uvicorn.error", "psycopg.pool", "httpx"):
         logging.getLogger(name).info("chatter")
         logging.getLogger(name).warning("trouble in %s", name)
     assert [line["event"] for line in written(lines)] == [
-        "trouble in uvicorn.access",
+        "trouble in uvicorn.error",
         "trouble in psycopg.pool",
         "trouble in httpx",
     ]

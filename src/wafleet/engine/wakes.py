@@ -82,6 +82,10 @@ class Wakes:
             self._pending[topic] = known | set(ids)
         self._filled.set()
 
+    def wake_here(self, topic: str) -> None:
+        """Wake the subscribers of this process only; other nodes find it when they look round."""
+        self._call(topic, None)
+
     def subscribe(self, topic: str, callback: Callback) -> Callable[[], None]:
         """Call back with the ids that were named, or None when it may be any; returns how to unsubscribe."""
         self._subscribers[topic].append(callback)

@@ -43,6 +43,7 @@ class Claim:
     claims: int  # how often it was claimed: with the epoch, the fence of its settling
     attempts: int  # this try included
     to: str
+    more: bool  # others of its conversation wait behind it
     content: Content
 
 

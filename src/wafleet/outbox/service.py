@@ -195,7 +195,7 @@ class Outbox:
         async with self._db.fleet_tx() as tx:
             queued = await enqueue(tx, drafts)
         self.wake({one.account for one in queued if one is not None and not one.repeated})
-        self._wakes.wake(bus.TOPIC)
+        self._wakes.wake_here(bus.TOPIC)
         return queued
 
 

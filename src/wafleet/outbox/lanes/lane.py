@@ -22,6 +22,7 @@ class Lane:
     doubts: dict[MessageId, Claim] = field(default_factory=dict[MessageId, Claim])  # sent maybe: being looked up
     resolving: "asyncio.Task[None] | None" = None
     troubled: str = ""  # why the account was called degraded by this lane
+    again: bool = False  # something may wait for what is on the wire: claim again once that is settled
     waits: str = ""  # why it waits, as last noted
     ready: bool = False  # what earlier sessions left is settled
 

@@ -19,6 +19,7 @@ from wafleet.accounts import Live, Pace, read_settings
 from wafleet.config import OutboxSettings
 from wafleet.domain.ids import AccountId
 from wafleet.domain.inbound import Receipt
+from wafleet.domain.message import Sending
 from wafleet.engine.clock import Clock
 from wafleet.engine.db import DatabaseAway, Db
 from wafleet.engine.leases import Node
@@ -93,7 +94,10 @@ class Lanes:
 
     def wake(self, accounts: Iterable[AccountId] | None = None) -> None:
         """Say that these accounts have new messages waiting; None: any may have."""
-        self._due.update(self._lanes if accounts is None else (one for one in accounts if one in self._lanes))
+        for account in list(self._lanes) if accounts is None else accounts:
+            if (lane := self._lanes.get(account)) is not None:
+                lane.again = lane.again or bool(lane.sends)
+                self._due.add(account)
         self._woken.set()
 
     async def run(self) -> None:
@@ -181,6 +185,7 @@ class Lanes:
         wanted: list[tuple[Lane, int]] = []
         for account in due:
             lane = self._lanes[account]
+            lane.again = lane.again and bool(lane.sends)
             allowed = lane.allowance(now)
             if allowed.room > 0:
                 wanted.append((lane, min(allowed.room, self._settings.batch)))
@@ -217,12 +222,13 @@ class Lanes:
         for claim in claims:
             lane = self._lanes[claim.account]
             got[claim.account] = got.get(claim.account, 0) + 1
+            lane.again = lane.again or claim.more
             pacing.spend(lane.pace, lane.gauge, recipient=claim.to, age=lane.age(now), now=now)
             self._under_way += 1
             lane.sends[claim.id] = asyncio.create_task(self._send(lane, claim))
         full = [lane.live.account for lane, room in wanted if got.get(lane.live.account, 0) >= room]
         if full:
-            self.wake(full)
+            self.wake(full)  # their sends are under way: that marks them to be claimed again
 
     async def _send(self, lane: Lane, claim: Claim) -> None:
         try:
@@ -259,7 +265,9 @@ class Lanes:
 
     async def _settle(self, lane: Lane, outcome: Outcome) -> None:
         await self._settling.batch.put(outcome)
-        self.wake([outcome.account])
+        if lane.again or outcome.to is Sending.QUEUED:
+            self._due.add(outcome.account)
+            self._woken.set()
 
     def _slow_down(self, lane: Lane, error: SendError) -> None:
         now = self._now()

@@ -76,7 +76,10 @@ async def claim(
               from picked p where o.message_id = p.message_id and o.state || '' = 'queued'
             returning o.message_id, o.account_id, o.conversation_id, o.epoch, o.claims, o.attempts, o.seq
         )
-        select t.message_id, t.account_id, t.conversation_id, t.epoch, t.claims, t.attempts, c.identity, m.content::text
+        select t.message_id, t.account_id, t.conversation_id, t.epoch, t.claims, t.attempts, c.identity,
+               exists (select 1 from outbox q where q.conversation_id = t.conversation_id and q.state = 'queued'
+                          and q.message_id <> t.message_id),
+               m.content::text
           from taken t join messages m on m.id = t.message_id join conversations c on c.id = t.conversation_id
          order by t.seq
         """,
@@ -87,7 +90,7 @@ async def claim(
         cooling=list(cooling),
         ahead=SEEN_AHEAD,
     )
-    return [Claim(*row[:7], content=_content.decode(row[7])) for row in rows]
+    return [Claim(*row[:8], content=_content.decode(row[8])) for row in rows]
 
 
 async def settle(tx: Tx, outcomes: Sequence[Outcome]) -> list[bool]:
