@@ -3,9 +3,10 @@
 import asyncio
 import dataclasses
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -28,6 +29,8 @@ from wafleet.outbox.store import Route
 from wafleet.outbox.why import SPOKE, why
 from wafleet.tenants import Caller
 from wafleet.transports.base import Transport
+
+T = TypeVar("T")
 
 OUTBOX = "outbox"  # woken with the ids of accounts that have new messages waiting
 PATIENCE_S = 5.0  # what a caller waits for the database at most
@@ -80,9 +83,22 @@ class Outbox:
         """Queue one message. Without an account, the one that knows this person speaks, else the tenant's primary.
 
         key  the same key names the same message for a week: sent again, it changes nothing and answers the same
-        Raises NotFound, Invalid, Conflict when the key was used for another message, DatabaseAway.
+        Raises NotFound, Invalid, Conflict when the key was used for another message, DatabaseAway also when the
+        database does not answer in time: the message may be queued then, and asking again with its key tells.
         """
         recipient = phone.normalise(to, field="to")
+        return await _in_time(self._send(caller, recipient, content, account, priority, due_at, key))
+
+    async def _send(
+        self,
+        caller: Caller,
+        recipient: str,
+        content: Content,
+        account: AccountId | None,
+        priority: Priority,
+        due_at: datetime | None,
+        key: str | None,
+    ) -> Answer:
         chosen = await self._route(caller, account, recipient)
         self._check(chosen, content)
         draft = Draft(
@@ -95,7 +111,7 @@ class Outbox:
             key=key,
             fingerprint=_fingerprint(account, recipient, content, priority, due_at),
         )
-        queued = await self._durable(draft)
+        queued = await self._batch.put(draft)
         if queued is None:
             raise NotFound("There is no such account", code="account_not_found")
         if queued.clash:
@@ -183,20 +199,25 @@ class Outbox:
         spoke = f" {chosen.name} speaks: {SPOKE[chosen.rule]}." if queued.account == chosen.id else ""
         return Answer(id=queued.id, state=queued.state, account=queued.account, why=said + spoke)
 
-    async def _durable(self, draft: Draft) -> Queued | None:
-        """Store a draft; a database that stands still is away, for a caller cannot wait for it."""
-        try:
-            async with asyncio.timeout(PATIENCE_S):
-                return await asyncio.shield(self._batch.put(draft))
-        except TimeoutError:
-            raise DatabaseAway(f"no answer within {PATIENCE_S:g} s: it may yet be stored, so repeat its key") from None
-
     async def _write(self, drafts: Sequence[Draft]) -> list[Queued | None]:
         async with self._db.fleet_tx() as tx:
             queued = await enqueue(tx, drafts)
         self.wake({one.account for one in queued if one is not None and not one.repeated})
         self._wakes.wake_here(bus.TOPIC)
         return queued
+
+
+async def _in_time(work: Coroutine[Any, Any, T]) -> T:
+    """Return what `work` returns; a database that stands still is away, for a caller cannot wait for it.
+
+    The work is left to end by itself: cancelling a statement would wait for the very same database.
+    """
+    task = asyncio.ensure_future(work)
+    done, _ = await asyncio.wait([task], timeout=PATIENCE_S)
+    if not done:
+        task.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+        raise DatabaseAway(f"the database did not answer within {PATIENCE_S:.0f} s")
+    return task.result()
 
 
 async def enqueue(tx: Tx, drafts: Sequence[Draft]) -> list[Queued | None]:
