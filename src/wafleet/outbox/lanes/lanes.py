@@ -185,7 +185,7 @@ class Lanes:
         wanted: list[tuple[Lane, int]] = []
         for account in due:
             lane = self._lanes[account]
-            lane.again = lane.again and bool(lane.sends)
+            lane.again = bool(lane.sends)  # due while others are under way: it may wait for them
             allowed = lane.allowance(now)
             if allowed.room > 0:
                 wanted.append((lane, min(allowed.room, self._settings.batch)))
