@@ -5,8 +5,8 @@ SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
 
 python := .venv/bin/python
-# test processes; more than two rarely help, because PostgreSQL and the crash tests want cores too
-JOBS ?= 2
+# test processes: twice as many as a small machine has cores, since most tests wait for something half of their time
+JOBS ?= 4
 # more words for a command: make demo ARGS="--accounts 1000", make test ARGS="-k lease -x"
 ARGS ?=
 
@@ -27,7 +27,7 @@ run: setup ## Start wafleet with the settings in WAFLEET_*, .env and wafleet.tom
 	@exec $(python) -m wafleet up $(ARGS)
 
 test: setup ## Run every test, on a PostgreSQL of its own
-	@$(python) -m pytest -n $(JOBS) --dist loadgroup $(ARGS)
+	@$(python) -m pytest -n $(JOBS) --dist worksteal $(ARGS)
 
 check: style types imports pages ## Check style, types, imports and the reference pages (with -k: all of them)
 

@@ -51,6 +51,7 @@ async def echo(dsn: str) -> None:
         await conn.execute("create table if not exists bare (id bigint generated always as identity, body text)")
         with socket.socket() as listener:
             listener.bind(("127.0.0.1", 0))
+            listener.listen(1024)
             print(listener.getsockname()[1], flush=True)
             config = uvicorn.Config(Echo(conn), log_level="warning", access_log=False, lifespan="off")
             await uvicorn.Server(config).serve(sockets=[listener])

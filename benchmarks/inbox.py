@@ -7,17 +7,18 @@ is the same messages alone, in transactions of 500, with every index of the tabl
 import asyncio
 import random
 import time
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from benchmarks.figures import Figure
 from benchmarks.place import open_database
 from wafleet import outbox
-from wafleet.domain.ids import AccountId, TenantId, new_id
+from wafleet.domain.ids import AccountId, ConversationId, TenantId, new_id
 from wafleet.domain.inbound import Inbound
 from wafleet.domain.message import Text
-from wafleet.engine.db import Db
-from wafleet.inbox import store
+from wafleet.engine.db import Db, Tx
 from wafleet.inbox.accept import MOST, Inbox, arrival
+from wafleet.inbox.store import Arrival
 
 ACCOUNTS = 200
 TALK = ["hello", "thanks", "price", "delivery", "tomorrow", "address", "مرحبا", "شكرا", "طلب", "توصيل", "السعر", "غدا"]
@@ -66,12 +67,32 @@ async def raw_per_second(db: Db, tenant: TenantId, accounts: list[AccountId], in
     rows = [arrival(tenant, accounts[nr % len(accounts)], one) for nr, one in enumerate(inbounds)]
     async with db.fleet_tx() as tx:
         known = await outbox.conversations(tx, [(one.tenant, one.account, one.identity) for one in rows])
-        conversations = [known[one.account, one.identity] for one in rows]
+        conversations = [known[one.account, one.identity].id for one in rows]
     began = time.perf_counter()
     for start in range(0, len(rows), MOST):
         async with db.fleet_tx() as tx:
-            await store.add_messages(tx, rows[start : start + MOST], conversations[start : start + MOST])
+            await _insert(tx, rows[start : start + MOST], conversations[start : start + MOST])
     return len(inbounds) / (time.perf_counter() - began)
+
+
+async def _insert(tx: Tx, rows: Sequence[Arrival], conversations: Sequence[ConversationId]) -> None:
+    await tx.run(
+        """
+        insert into messages (id, tenant_id, account_id, conversation_id, direction, content, words, provider_id, at)
+        select id, tenant_id, account_id, conversation_id, 'in', content::jsonb, words, provider_id, at
+          from unnest(%(ids)b::uuid[], %(tenants)b::uuid[], %(accounts)b::uuid[], %(conversations)b::uuid[],
+                      %(contents)b::text[], %(words)b::text[], %(provider_ids)b::text[], %(times)b::timestamptz[])
+               as m (id, tenant_id, account_id, conversation_id, content, words, provider_id, at)
+        """,
+        ids=[one.id for one in rows],
+        tenants=[one.tenant for one in rows],
+        accounts=[one.account for one in rows],
+        conversations=list(conversations),
+        contents=[one.content for one in rows],
+        words=[one.words for one in rows],
+        provider_ids=[one.provider_id for one in rows],
+        times=[one.at for one in rows],
+    )
 
 
 async def measure(*, quick: bool) -> list[Figure]:

@@ -20,13 +20,18 @@ from wafleet.tenants import EVERYTHING, Caller
 WORDS = "Your order is on its way and will be with you shortly"
 
 
-async def queue(app: App, *, tenant: str, accounts: list[str], talks: int, total: int, at_once: int) -> dict[str, Any]:
-    """Queue messages through the outbox service, numbered within each of their conversations."""
+async def queue(
+    app: App, *, tenant: str, accounts: list[str], talks: int, total: int, at_once: int, start: int = 0
+) -> dict[str, Any]:
+    """Queue messages through the outbox service, numbered within each of their conversations.
+
+    start  so many were queued before
+    """
     caller = Caller(actor="benchmark", tenant=TenantId(UUID(tenant)), scopes=EVERYTHING)
     ids = [AccountId(UUID(one)) for one in accounts]
 
     async def some(first: int) -> None:
-        for nr in range(first, total, at_once):
+        for nr in range(start + first, start + total, at_once):
             account, talk = ids[nr % len(ids)], nr // len(ids) % talks
             text = Text(f"{WORDS} #{nr // (len(ids) * talks)}")
             await app.slices.outbox.send(caller, to=f"+44770{talk:07d}", content=text, account=account)

@@ -9,7 +9,8 @@ import time
 from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -24,6 +25,7 @@ from wafleet.engine.secrets import load_or_create_key, open_secrets
 from wafleet.simulator.address import NotRunning, read_address
 from wafleet.simulator.control import Control
 from wafleet.transports.base import Number, Pairing, Session
+from wafleet.transports.calls import Sign
 from wafleet.transports.simulated import Simulated
 
 T = TypeVar("T")
@@ -53,6 +55,7 @@ class Place:
     simulator: psutil.Process
     server: psutil.Process
     tenant: TenantId
+    settings: dict[str, str] = field(default_factory=dict[str, str])  # of its nodes, besides those of every node
 
     async def seed(self, accounts: int, *, start: int = 0) -> list[Seeded]:
         """Add accounts that are linked and wait to be run."""
@@ -123,7 +126,7 @@ class Node:
         environment = {name: value for name, value in os.environ.items() if not name.startswith("WAFLEET_")}
         environment |= {"WAFLEET_DATA_DIR": str(place.folder), "WAFLEET_PORT": "0", "WAFLEET_SIMULATOR__ENABLED": "1"}
         environment |= {"WAFLEET_DATABASE_URL": place.dsn, "WAFLEET_LOG_LEVEL": "warning"}
-        environment |= {"WAFLEET_API__PER_TOKEN_PER_SECOND": "100000"}
+        environment |= {"WAFLEET_API__PER_TOKEN_PER_SECOND": "100000", **place.settings}
         command = [sys.executable, "-m", "benchmarks.node"]
         began = time.time()
         child = await asyncio.create_subprocess_exec(*command, cwd=ROOT, env=environment, stdin=PIPE, stdout=PIPE)
@@ -153,11 +156,14 @@ class Node:
 
 
 @asynccontextmanager
-async def open_place(network: str = NETWORK) -> AsyncGenerator[Place]:
-    """Make a place, and remove all of it afterwards."""
+async def open_place(network: str = NETWORK, program: str = "wafleet.simulator") -> AsyncGenerator[Place]:
+    """Make a place, and remove all of it afterwards. `program` is the network's."""
     with tempfile.TemporaryDirectory(prefix="wafleet-bench-") as name:
         folder = Path(name)
-        async with open_postgres(folder / "postgres") as dsn, _simulator(folder / "simulator", network) as simulator:
+        async with (
+            open_postgres(folder / "postgres") as dsn,
+            _network(folder / "simulator", network, program) as simulator,
+        ):
             await migrate(dsn)
             async with Db.open(dsn, connections=3) as db:
                 tenant = TenantId(new_id())
@@ -182,8 +188,8 @@ async def open_database() -> AsyncGenerator[Db]:
 
 
 @asynccontextmanager
-async def _simulator(folder: Path, network: str) -> AsyncGenerator[Process]:
-    command = ["-m", "wafleet.simulator", "--folder", str(folder), "--scenario", _scenario(folder, network)]
+async def _network(folder: Path, network: str, program: str) -> AsyncGenerator[Process]:
+    command = ["-m", program, "--folder", str(folder), "--scenario", _scenario(folder, network)]
     child = await asyncio.create_subprocess_exec(sys.executable, *command)
     try:
         await until(lambda: _listens(folder), lambda up: up)
@@ -243,6 +249,8 @@ class Hearing:
 
     def receipt(self, receipt: Receipt) -> None: ...
 
+    def phone_seen(self, at: datetime) -> None: ...
+    def sign(self, sign: Sign) -> None: ...
     def credentials(self, secret: bytes) -> None: ...
 
     def closed(self, reason: str, detail: str = "", until: object = None) -> None: ...

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from datetime import datetime
 from itertools import count
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from wafleet.domain.message import Text
 from wafleet.simulator.address import NotRunning, read_address
 from wafleet.simulator.control import Control
 from wafleet.transports.base import Number, Outgoing, Pairing, Session
+from wafleet.transports.calls import Sign
 from wafleet.transports.simulated import Simulated
 
 
@@ -61,6 +63,8 @@ class Account:
         self._tally.receipts += 1
         self._tally.look()
 
+    def phone_seen(self, at: datetime) -> None: ...
+    def sign(self, sign: Sign) -> None: ...
     def credentials(self, secret: bytes) -> None: ...
 
     def closed(self, reason: str, detail: str = "", until: object = None) -> None: ...

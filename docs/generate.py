@@ -5,7 +5,10 @@ python docs/generate.py --check  exit status 1, naming the pages that differ fro
 """
 
 import ast
+import importlib
+import importlib.util
 import inspect
+import pkgutil
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -16,12 +19,16 @@ from typing import Any, Final, cast
 import typer
 from pydantic import BaseModel
 
+from wafleet import transports
 from wafleet.cli import app
 from wafleet.config import Described, Settings, describe
 from wafleet.domain.account import DEADLINES, REASONS, State
 from wafleet.domain.errors import WafleetError
 from wafleet.domain.events import MEANINGS, Kind
+from wafleet.domain.failures import FAILURES
 from wafleet.transports.base import SendError
+from wafleet.transports.device.driver import LACKS
+from wafleet.transports.remedies import Remedy, Table
 
 ROOT: Final = Path(__file__).resolve().parents[1]
 PAGES: Final = ROOT / "docs/reference"
@@ -51,6 +58,18 @@ def settings() -> str:
         parts += [f"## `[{name}]`", _about(section)]
         parts.append(_table(("setting", "type", "default", "meaning"), map(_setting, inside)))
     return "\n\n".join(parts)
+
+
+def device_limits() -> str:
+    """What linked devices cannot do."""
+    return "\n\n".join(
+        (
+            "# What linked devices cannot do",
+            "All else of WhatsApp that wafleet knows works with them; see "
+            "[Linked devices](../guides/linked-devices.md). These do not, and no setting changes that.",
+            _table(("what", "why, and what there is instead"), LACKS.items()),
+        )
+    )
 
 
 def _about(one: type) -> str:
@@ -117,6 +136,44 @@ class _Told:
     code: str
     status: str
     sentence: str
+
+
+def failures() -> str:
+    """Every reason a message can give for not being sent, and every provider's code that leads to it."""
+    rows = ((f"`{code}`", _capital(one.sentence), one.next_step) for code, one in FAILURES.items())
+    parts = [
+        "# Why a message was not sent",
+        "A message that failed, or was tried in vain and waits, says why by one of these codes. The provider's own "
+        "code and words stand in its `detail`. A code of a provider that is in no table here is `provider_code`: it "
+        "is not tried again, keeps its number, and is told in the log as `message.unknown_error`.",
+        _table(("reason", "what it means", "what to do"), rows),
+        "## What providers' codes mean",
+        "*Refused* is final for the message. *RefusedAccount* keeps it waiting until the account works again. "
+        "*NotSent* and *Throttled* are tried again by themselves. *MaybeSent* is cleared up with the provider "
+        "before anything is tried.",
+    ]
+    for provider, table in tables():
+        rows = ((f"`{code}`", one.error.__name__, f"`{one.reason}`") for code, one in _by_number(table))
+        parts += [f"### {provider.capitalize()}", _table(("code", "remedy", "reason"), rows)]
+    return "\n\n".join(parts)
+
+
+def tables() -> Iterator[tuple[str, Table]]:
+    """Every provider's table of error codes, wherever a transport has one."""
+    for package in sorted(one.name for one in pkgutil.iter_modules(transports.__path__) if one.ispkg):
+        name = f"{transports.__name__}.{package}.errors"
+        for value in vars(importlib.import_module(name)).values() if importlib.util.find_spec(name) else ():
+            rows = cast("dict[object, object]", value) if isinstance(value, dict) else {}
+            if rows and all(isinstance(one, Remedy) for one in rows.values()):
+                yield package, cast("Table", rows)
+
+
+def _capital(sentence: str) -> str:
+    return f"{sentence[0].upper()}{sentence[1:]}."
+
+
+def _by_number(table: Table) -> list[tuple[str, Remedy]]:
+    return sorted(table.items(), key=lambda one: (not one[0].isdecimal(), len(one[0]), one[0]))
 
 
 def errors() -> str:
@@ -226,8 +283,10 @@ REFERENCE: Final[Mapping[str, Callable[[], str]]] = {
     "settings.md": settings,
     "events.md": events,
     "reasons.md": reasons,
+    "failures.md": failures,
     "errors.md": errors,
     "commands.md": commands,
+    "device-limits.md": device_limits,
 }
 
 

@@ -7,10 +7,11 @@ The password may come from WAFLEET_ADMIN_PASSWORD instead. Writes docs/images/*.
 """
 
 import argparse
+import json
 import os
 import shutil
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -21,22 +22,64 @@ IMAGES: Final = Path(__file__).parent / "images"
 LARGEST: Final = 250_000  # bytes; a README is read on phones too
 
 
+def _as_it_is(page: Page) -> None:
+    """Show the page as it opens."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Picture:
-    """One picture: what is shown, how large, in which theme."""
+    """One picture: what is shown, how large, in which theme, and what a person did before."""
 
     path: str
     width: int
     height: int
     scheme: Literal["light", "dark"]
     scale: float = 1
+    steps: Callable[[Page], None] = _as_it_is
 
 
+def _filled_in(page: Page) -> None:
+    page.click(".tools [data-add]")
+    page.click(".way:has-text('Twilio')")
+    page.click("summary:has-text('Fill in')")
+    page.fill("#quick-text", json.dumps(SENDER))
+    page.focus("#desk [name=role]")
+
+
+def _set_up(page: Page) -> None:
+    _menu_of(page, "+966551110021", "Webhook and test")
+    page.wait_for_selector(".verdict.tone-good")
+
+
+def _moving(page: Page) -> None:
+    _menu_of(page, "+971501110011", "Move to another transport")
+    page.click(".way:has-text('Meta Cloud')")
+    page.wait_for_selector(".meaning")
+
+
+def _menu_of(page: Page, phone: str, entry: str) -> None:
+    page.fill("#search", phone)
+    page.click(".account [data-menu]")
+    page.click(f"#account-menu >> text={entry}")
+    page.wait_for_selector("#desk .sheet")
+
+
+SENDER: Final[Mapping[str, str]] = {
+    "name": "Bait Al Mandi Jeddah",
+    "whatsappNumber": "+966 55 111 0024",
+    "senderSid": "XE1c46e2f2b7a04c8c8a3f2d0f5b6e7a90",
+    "accountSid": "AC5ef8732a3c49700934481addd5ce1659",
+    "authToken": "only-an-example-of-a-token-000000",
+}
+"""What somebody has of a sender, made up."""
 PICTURES: Final[Mapping[str, Picture]] = {
     "sign-in": Picture(path="/sign-in", width=1280, height=800, scheme="light"),
     "overview-light": Picture(path="/console?view=cards", width=1440, height=900, scheme="light"),
     "overview-dark": Picture(path="/console?view=cards", width=1440, height=900, scheme="dark"),
     "overview-phone": Picture(path="/console?view=cards", width=390, height=844, scheme="light", scale=2),
+    "add-a-number": Picture(path="/console", width=1280, height=860, scheme="light", steps=_filled_in),
+    "set-up-a-number": Picture(path="/console", width=1280, height=860, scheme="light", steps=_set_up),
+    "move-a-number": Picture(path="/console", width=1280, height=860, scheme="dark", steps=_moving),
 }
 
 
@@ -80,6 +123,7 @@ def _take(browser: Browser, args: argparse.Namespace, name: str, picture: Pictur
         page.goto(args.url + picture.path)
         page.wait_for_selector('#line[data-line="live"]')
         page.wait_for_selector(".account")
+        picture.steps(page)
     file = IMAGES / f"{name}.png"
     page.screenshot(path=file)
     context.close()

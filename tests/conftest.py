@@ -4,25 +4,25 @@ import asyncio
 import os
 import uuid
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 
 import psycopg
 import pytest
 import structlog
 from anyio.from_thread import start_blocking_portal
+from argon2 import PasswordHasher
 from psycopg.conninfo import make_conninfo
 
+from tests.databases import Databases
 from wafleet.engine.clock import ManualClock
 from wafleet.engine.db import Db
 from wafleet.engine.migrate import migrate
 from wafleet.engine.postgres import PostgresSettings, open_postgres
 
 
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the tests that kill processes, and those that drive a browser, out of each other's way."""
-    for item in items:
-        if item.get_closest_marker("crash") or item.get_closest_marker("browser"):
-            item.add_marker(pytest.mark.xdist_group("heavy"))
+    """Begin with the tests that kill processes: they take longest."""
+    items.sort(key=lambda item: item.get_closest_marker("crash") is None)
 
 
 @pytest.fixture(autouse=True)
@@ -35,6 +35,15 @@ def _logs_go_to_logging() -> Iterator[None]:
     )
     yield
     structlog.reset_defaults()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _passwords_are_hashed_fast() -> Iterator[None]:
+    """A hash that is slow on purpose would be half of what many tests do; who tests hashing brings a slow one."""
+    with pytest.MonkeyPatch.context() as patch:
+        fast = partial(PasswordHasher, time_cost=1, memory_cost=8, parallelism=1)
+        patch.setattr("wafleet.tenants.passwords.PasswordHasher", fast)
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -63,14 +72,21 @@ def template(server: str) -> Iterator[str]:
         admin.execute(f"drop database {name} with (force)".encode())
 
 
+@pytest.fixture(scope="session")
+def databases(server: str, template: str) -> Iterator[Databases]:
+    """Where a test's database comes from, and goes back to."""
+    databases = Databases(server, template)
+    yield databases
+    if databases.spare:
+        databases.drop(databases.spare)
+
+
 @pytest.fixture
-def dsn(server: str, template: str) -> Iterator[str]:
+def dsn(server: str, databases: Databases) -> Iterator[str]:
     """The address of a migrated database that is this test's own."""
-    name = f"wafleet_test_{uuid.uuid4().hex[:8]}"
-    with psycopg.connect(server, autocommit=True) as admin:
-        admin.execute(f"create database {name} template {template} strategy file_copy".encode())
-        yield make_conninfo(server, dbname=name)
-        admin.execute(f"drop database {name} with (force)".encode())
+    name = databases.take()
+    yield make_conninfo(server, dbname=name)
+    databases.give_back(name)
 
 
 @pytest.fixture

@@ -156,6 +156,21 @@ async def test_a_tenant_applies_files_to_itself_only(files: FleetFiles, broker: 
             await files.apply(caller, read(TWO))
 
 
+async def test_only_the_platforms_file_names_a_providers_address(files: FleetFiles, broker: Office) -> None:
+    text = """
+tenants:
+  - name: Broker
+    accounts:
+      - {name: Desk, phone: "+971501234567", transport: simulated, settings: {twilio: {url: "http://10.0.0.1"}}}
+"""
+    with pytest.raises(Forbidden, match=r"tenants\[0\].accounts\[0\].settings.twilio.url"):
+        await files.apply(broker.caller, read(text))
+    assert done(await files.apply(FLEET_CALLER, read(text))) == [("create", "Desk")]
+    assert done(await files.apply(broker.caller, read(text))) == [("unchanged", "Desk")]
+    with pytest.raises(Forbidden, match="only the platform's administrator"):
+        await files.apply(broker.caller, read(text.replace("10.0.0.1", "10.0.0.2")))
+
+
 ACCOUNT = "tenants: [{name: A, accounts: [{phone: +971501111111, "
 
 

@@ -226,7 +226,7 @@ async def test_what_a_linked_account_is_cannot_change(accounts: Accounts, broker
     await put_in(db, made, State.ONLINE)
     with pytest.raises(Conflict, match="unlink it first"):
         await accounts.update(broker.caller, made.id, {"phone": "+971508888888"})
-    with pytest.raises(Conflict, match="keeps its transport"):
+    with pytest.raises(Conflict, match="moving the account"):
         await accounts.update(broker.caller, made.id, {"transport": "entered"})
 
 

@@ -60,8 +60,20 @@ async def test_an_administrator_looks_at_the_network_and_interferes(app: App, wo
         assert [one.kind for one in world.trouble.active()] == ["latency"]
         assert (await http.delete("/simulator/faults/*/latency")).status_code == 200
         assert world.trouble.active() == []
+        error = {"account": "*", "kind": "ack_error", "detail": "463", "share": 0.5}
+        assert (await http.post("/simulator/faults", json=error)).status_code == 200
+        assert [(one.detail, one.share) for one in world.trouble.active()] == [("463", 0.5)]
         refused = await http.post("/simulator/faults", json={"account": "*", "kind": "earthquake"})
         assert (refused.status_code, refused.json()["code"]) == (409, "simulator_refused")
+
+
+async def test_a_phone_scans_what_is_shown_and_hears_why_it_cannot(app: App) -> None:
+    async with await client(app) as http:
+        for body in ({}, {"qr": "2@a,b,c,d"}, {"code": "ABCD-1234"}):
+            refused = await http.post("/simulator/scan/+971501110001", json=body)
+            assert (refused.status_code, refused.json()["code"]) == (409, "simulator_refused")
+        assert "wafleet sim device" in refused.json()["detail"]
+        assert (await http.post("/simulator/scan/+971501110001")).status_code == 409
 
 
 async def test_a_tenant_cannot_touch_the_network_that_all_share(app: App) -> None:

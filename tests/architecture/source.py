@@ -12,7 +12,7 @@ SRC = ROOT / "src/wafleet"
 Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Module:
     """One file of the product."""
 
@@ -25,10 +25,10 @@ class Module:
         return self.text.count("\n")
 
     def functions(self) -> Iterator[Function]:
-        return (node for node in ast.walk(self.tree) if isinstance(node, Function))
+        return (node for node in nodes(self) if isinstance(node, Function))
 
     def calls(self) -> Iterator[ast.Call]:
-        return (node for node in ast.walk(self.tree) if isinstance(node, ast.Call))
+        return (node for node in nodes(self) if isinstance(node, ast.Call))
 
     def at(self, node: ast.expr | ast.stmt) -> str:
         return f"{self.path}:{node.lineno}"
@@ -41,6 +41,13 @@ def modules() -> tuple[Module, ...]:
     return tuple(Module(path, text, ast.parse(text, path)) for path, text in found)
 
 
+@cache
+def nodes(module: Module) -> tuple[ast.AST, ...]:
+    """Every node of a file; walking a tree costs more than all else the tests do."""
+    return tuple(ast.walk(module.tree))
+
+
+@cache
 def length(node: Function | ast.ClassDef) -> int:
     """Lines of its own: without its docstring, and without the functions inside it, which are judged by themselves."""
     within = [inner for inner in ast.iter_child_nodes(node) if isinstance(inner, Function)]

@@ -11,7 +11,7 @@ from typing import Literal
 import pytest
 import pytest_asyncio
 import uvicorn
-from playwright.async_api import Browser, Page, async_playwright
+from playwright.async_api import Browser, Page, async_playwright, expect
 from tests.console.fakes import FakeDesk, FakeDoor, app_of, busy_fleet
 
 from wafleet.console import Live
@@ -20,6 +20,8 @@ from wafleet.engine.clock import SystemClock
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 BAD = ("error", "warning")
 AS_ROOT = ["--no-sandbox"] if os.geteuid() == 0 else []
+PATIENCE_MS = 20_000  # a slow machine takes its time; what is there at once costs nothing
+expect.set_options(timeout=PATIENCE_MS)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -48,7 +50,7 @@ class Console:
     ) -> Page:
         viewport = {"width": size[0], "height": size[1]}
         context = await self.browser.new_context(viewport=viewport, color_scheme=scheme, locale="en-GB")  # pyright: ignore[reportArgumentType]
-        context.set_default_timeout(8_000)
+        context.set_default_timeout(PATIENCE_MS)
         if who:
             await context.add_cookies([{"name": "wafleet", "value": who, "url": self.url}])
         page = await context.new_page()

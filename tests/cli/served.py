@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+import httpx
 from anyio.from_thread import BlockingPortal
 from pydantic import SecretStr
 
@@ -17,10 +18,12 @@ from wafleet.config import Settings, SimulatorSettings
 from wafleet.simulator.world import World
 from wafleet.tenants import Caller
 from wafleet.transports.simulated import Simulated
+from wafleet.transports.twilio import Twilio
 
 ADMIN = Caller.local("test")
 OFFICE, KITCHEN = "Sharq Brokers", "مطعم السعادة"
 PASSWORD = "three plain words"
+PUBLIC = "http://fleet.example.com"  # of https, sign-ins would refuse to travel over plain HTTP
 T = TypeVar("T")
 
 
@@ -65,15 +68,26 @@ async def serving(dsn: str, folder: Path) -> AsyncGenerator[tuple[App, World, st
         admin_email="root@example.com",
         admin_password=SecretStr(PASSWORD),
         port=0,
+        public_url=PUBLIC,
         simulator=SimulatorSettings(enabled=True),
     )
-    async with Simulated.within(world) as network, open_app(settings, transports={"simulator": network}) as app:
+    twilio = Twilio(public_url=PUBLIC, http=httpx.AsyncClient(transport=httpx.MockTransport(_twilio)))
+    async with (
+        Simulated.within(world) as network,
+        twilio,
+        open_app(settings, transports={"simulator": network, "twilio": twilio}) as app,
+    ):
         for name in (OFFICE, KITCHEN):
             await app.slices.tenants.create(ADMIN, name)
         with _listening("127.0.0.1", 0) as listener:
             async with _answering(app, listener) as url:
                 address = await _publish(app, url)
                 yield app, world, address.url, address.token
+
+
+def _twilio(request: httpx.Request) -> httpx.Response:
+    """Answer as a Twilio that takes every sender."""
+    return httpx.Response(200, json={"sid": "XE1", "status": "ONLINE", "properties": {}})
 
 
 def until(check: Callable[[], T], what: str, *, limit_s: float = 15) -> T:

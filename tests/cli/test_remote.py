@@ -2,11 +2,13 @@
 
 import threading
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
 from tests.cli.commands import Shell
 from tests.cli.served import KITCHEN, OFFICE, Served, until
+from tests.media.files import PNG
 
 PHONE, OTHER = "+971501110001", "+966551110001"
 CUSTOMER = "+447700900123"
@@ -79,6 +81,67 @@ def test_a_message_is_sent_and_followed_until_it_has_left(at_fleet: Served, shel
     assert [one["id"] for one in shell("messages", "--search", "مرحبا", "--json").lines()] == [sent.json()["id"]]
     assert shell("conversations", "--account", PHONE, "--json").lines()[0]["identity"] == CUSTOMER
     assert CUSTOMER in shell("conversations").out
+
+
+def test_a_file_goes_out_with_its_words_and_is_saved_again(at_fleet: Served, shell: Shell, tmp_path: Path) -> None:
+    picture, saved = tmp_path / "cat.png", tmp_path / "saved.png"
+    picture.write_bytes(PNG)
+    sent = shell("send", CUSTOMER, "a cat", "--image", picture, "--account", PHONE, "--wait", "--json").json()
+    assert (sent["content"]["caption"], sent["content"]["media"]["name"]) == ("a cat", "cat.png")
+    assert shell("messages", "file", sent["id"], "-o", saved).status == 0
+    assert saved.read_bytes() == PNG
+    assert "(image) a cat" in shell("messages", "--account", PHONE).out
+
+
+def test_a_message_is_answered_reacted_to_corrected_and_taken_back(at_fleet: Served, shell: Shell) -> None:
+    def said(*words: object) -> dict[str, Any]:
+        return shell("send", CUSTOMER, *words, "--account", PHONE, "--wait", "--json").json()
+
+    first = said("six o'clock")
+    assert said("or seven", "--reply-to", first["id"])["content"]["reply_to"] == first["id"]
+    assert said("--react", "👍", "--on", first["id"])["state"] != "failed"
+    assert said("eight o'clock", "--edit", first["id"])["state"] != "failed"
+    assert said("--location", "25.2,55.3", "Marina")["content"]["type"] == "location"
+    shown = shell("messages", "show", first["id"]).out
+    assert "👍 out" in shown
+    assert "eight o'clock" in shown
+    assert said("--take-back", first["id"])["state"] != "failed"
+    assert "(taken back)" in shell("messages", "--account", PHONE).out
+
+
+def test_answers_are_offered_and_a_template_is_filled(at_fleet: Served, shell: Shell) -> None:
+    def said(*words: object) -> dict[str, Any]:
+        return shell("send", CUSTOMER, *words, "--account", PHONE, "--wait", "--json").json()
+
+    asked = said("Which one?", "--offer", "Tea", "--offer", "Coffee")
+    assert asked["content"]["type"] == "buttons"
+    assert asked["content"]["options"] == [{"id": "1", "title": "Tea"}, {"id": "2", "title": "Coffee"}]
+    many = [word for title in ("Mon", "Tue", "Wed", "Thu") for word in ("--offer", title)]
+    assert said("Which day?", *many)["content"]["type"] == "choices"
+    filled = said("--template", "order_ready", "--language", "en_US", "--with", "1=Ada", "--with", "2=a=b")
+    assert filled["content"]["variables"] == {"1": "Ada", "2": "a=b"}
+    assert "(template) order_ready" in shell("messages", "--account", PHONE).out
+    assert "cannot list templates" in shell("templates", PHONE).err
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        ([], "say what to send"),
+        (["x", "--template", "order_ready"], "words of its own"),
+        (["x", "--location", "here"], "is no place"),
+        (["--react", "👍"], "go together"),
+        (["--location", "1,2", "--take-back", "0197b1c2-3d4e-7f50-8a6b-9c0d1e2f3a4b"], "one thing"),
+        (["x", "--take-back", "0197b1c2-3d4e-7f50-8a6b-9c0d1e2f3a4b"], "no words"),
+        (["--image", "/no/such/file"], "does not exist"),
+    ],
+)
+def test_what_cannot_be_sent_is_said_before_anything_is(
+    at_fleet: Served, shell: Shell, words: list[str], says: str
+) -> None:
+    ran = shell("send", CUSTOMER, *words, "--account", PHONE)
+    assert ran.status == 2
+    assert says in " ".join(ran.err.replace("│", " ").split())
 
 
 def test_the_same_key_sends_once(at_fleet: Served, shell: Shell) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import httpx
 import msgspec
 import pytest
-from tests.cli.served import KITCHEN, OFFICE, Served, until
+from tests.cli.served import KITCHEN, OFFICE, PUBLIC, Served, until
 
 from wafleet.client import ApiError, Client, Unreachable, every
 from wafleet.simulator.world import World
@@ -53,6 +53,16 @@ def test_a_person_may_do_all_that_the_api_offers_about_people(served: Served) ->
         with pytest.raises(ApiError) as refused:
             ada.me()
         assert (refused.value.status, refused.value.code) == (401, "sign_in_needed")
+
+
+def test_a_file_is_uploaded_read_and_linked(served: Served) -> None:
+    with served.client() as client:
+        file = client.upload(b"menu", mime="text/plain", name="menu.txt", tenant=OFFICE)
+        assert (file.mime, file.size, file.name) == ("text/plain", 4, "menu.txt")
+        assert client.media(file.id) == b"menu"
+        link = client.link_media(file.id)
+    assert link.url.startswith(PUBLIC)
+    assert httpx.get(link.url.replace(PUBLIC, served.url), trust_env=False).content == b"menu"
 
 
 def test_an_account_is_added_linked_sends_and_is_taken_away(served: Served) -> None:

@@ -13,7 +13,7 @@ from wafleet.client import Client
 from wafleet.client import client as module
 
 OPERATION = re.compile(r"(GET|POST|PUT|PATCH|DELETE) (/\S+)")
-PARTS = ("fleet.py", "messaging.py", "network.py", "people.py")
+PARTS = ("fleet.py", "media.py", "messaging.py", "network.py", "people.py")
 FOLDER = Path(inspect.getfile(module)).parent
 
 

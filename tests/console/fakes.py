@@ -14,6 +14,7 @@ from starlette.requests import HTTPConnection, Request
 from starlette.responses import Response
 
 from wafleet.console import Card, LinkStep
+from wafleet.console.needs import Offer
 from wafleet.domain.account import State, explain
 from wafleet.domain.errors import Conflict, Forbidden, NotFound, SignInNeeded, TooMany
 from wafleet.domain.ids import TenantId, UserId, new_id
@@ -23,9 +24,14 @@ BROKERS, GRILL = TenantId(UUID(int=1)), TenantId(UUID(int=2))
 NAMES = {BROKERS: "Palm Coast Brokers", GRILL: "Zaytoun Grill"}
 PASSWORD = "correct horse"
 PEOPLE = {
-    "ada@example.com": Caller(actor="user:ada@example.com", tenant=None, scopes=EVERYTHING, user=UserId(UUID(int=9))),
+    "ada@example.com": Caller(
+        actor="user:ada@example.com", tenant=None, scopes=EVERYTHING, user=UserId(UUID(int=9)), platform=True
+    ),
     "grill@example.com": Caller(
         actor="user:grill@example.com", tenant=GRILL, scopes=PERMITS[Role.VIEWER], user=UserId(UUID(int=8))
+    ),
+    "boss@example.com": Caller(
+        actor="user:boss@example.com", tenant=GRILL, scopes=PERMITS[Role.ADMIN], user=UserId(UUID(int=7))
     ),
 }
 
@@ -113,12 +119,14 @@ class FakeDesk:
             qr=picture,
             code="K7PM-2Q9D",
             expires_at=until,
+            deadline_at=until + timedelta(seconds=140),
         )
 
     def end_link(self, account: str, stage: str, reason: str, state: State) -> None:
         why = explain(reason)
         words = {"sentence": why.sentence, "next_step": why.next_step}
-        self.steps[account] = replace(self.steps[account], stage=stage, qr="", code="", expires_at=None, **words)
+        step = replace(self.steps[account], qr="", code="", expires_at=None, deadline_at=None)
+        self.steps[account] = replace(step, stage=stage, **words)
         self.move(account, state, reason)
 
     async def link_step(self, caller: Caller, account: str) -> LinkStep:
@@ -146,7 +154,7 @@ class FakeDesk:
 
 
 class FakeDoor:
-    """Knows two people by the cookie `wafleet`, which holds their e-mail."""
+    """Knows three people by the cookie `wafleet`, which holds their e-mail."""
 
     def __init__(self) -> None:
         self.tries = 0
@@ -186,11 +194,26 @@ class FakeDoor:
         response.delete_cookie("wafleet")
 
 
-def app_of(desk: FakeDesk, door: FakeDoor, live: Any) -> FastAPI:
+class _NoRegistrar:
+    """Where numbers neither come nor move."""
+
+    called = ("twilio",)
+
+    def offers(self, caller: Caller, *, but: str = "") -> Sequence[Offer]:
+        return ()
+
+    def __getattr__(self, name: str) -> Any:
+        raise NotFound("Numbers are not added here")
+
+
+NO_REGISTRAR: Any = _NoRegistrar()
+
+
+def app_of(desk: FakeDesk, door: FakeDoor, live: Any, registrar: Any = None) -> FastAPI:
     from wafleet import console
 
     app = FastAPI(openapi_url=None)
-    app.include_router(console.router(door=door, desk=desk, live=live))
+    app.include_router(console.router(door=door, desk=desk, registrar=registrar or NO_REGISTRAR, live=live))
     return app
 
 

@@ -1,6 +1,6 @@
 """The desk over the real services and their database."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from tests.accounts.offices import TRANSPORTS, Mirror, Office, fields, make_office, put_in
@@ -70,6 +70,26 @@ async def test_a_well_account_needs_no_sentence(db: Db, desk: FleetDesk, account
     assert (card.state, card.sentence, card.next_step) == ("online", "", "")
 
 
+@pytest.mark.parametrize(
+    ("days", "sentence", "next_step"),
+    [
+        (8, "", ""),
+        (9, "not seen for 9 days", "Open WhatsApp on the phone within 5 days."),
+        (13, "not seen for 13 days", "Open WhatsApp on the phone within 1 day."),
+        (15, "not seen for 15 days", "Open WhatsApp on the phone now."),
+    ],
+)
+async def test_a_phone_that_was_long_away_is_told_before_whatsapp_drops_its_device(
+    db: Db, desk: FleetDesk, account: Account, clock: ManualClock, days: int, sentence: str, next_step: str
+) -> None:
+    await put_in(db, account, State.ONLINE)
+    async with db.fleet_tx() as tx:
+        await tx.run("update activity set phone_seen_at = %(at)s", at=clock.now() - timedelta(days=days, hours=1))
+    [card] = await desk.cards(ALL)
+    assert (card.next_step, card.soon) == (next_step, bool(next_step))
+    assert sentence in card.sentence
+
+
 async def test_a_tenants_caller_sees_and_reaches_only_their_own(db: Db, desk: FleetDesk, account: Account) -> None:
     other = await make_office(db, "Grill")
     assert await desk.cards(other.caller) == []
@@ -104,6 +124,7 @@ async def test_linking_goes_from_starting_over_the_code_to_linked(db: Db, desk: 
         ("link_cancelled", "cancelled"),
         ("link_refused", "refused"),
         ("passkey", "passkey"),
+        ("link_wrong_phone", "wrong_phone"),
         ("banned", "failed"),
     ],
 )

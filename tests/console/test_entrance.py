@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 from tests.accounts.offices import TRANSPORTS, Mirror, fields
+from tests.console.fakes import NO_REGISTRAR
 
 from wafleet import console
 from wafleet.accounts import Account, Accounts
@@ -62,9 +63,8 @@ async def browser(db: Db, clock: SystemClock, tenants: Tenants, accounts: Accoun
     sources = HealthSources(
         db=db, clock=clock, node="test", version="1", accounts=counts, waiting=waiting, current=current
     )
-    app = build_http(
-        auth=auth, health_sources=sources, routers=[], pages=[console.router(door=auth, desk=desk, live=live)]
-    )
+    page = console.router(door=auth, desk=desk, registrar=NO_REGISTRAR, live=live)
+    app = build_http(auth=auth, health_sources=sources, routers=[], pages=[page])
     transport = httpx.ASGITransport(app)
     async with httpx.AsyncClient(transport=transport, base_url="http://console.test") as client:
         yield client

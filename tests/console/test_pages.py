@@ -179,7 +179,7 @@ async def test_cancelling_ends_the_dialog_with_what_to_do_next(ada: httpx.AsyncC
     ended = (await ada.post(f"/console/accounts/{account}/link/cancel")).text
     assert 'data-stage="cancelled"' in ended
     assert "Linking was cancelled." in ended
-    assert "Start again" in ended
+    assert "Link again" in ended
     assert "hx-trigger" not in ended
 
 

@@ -14,7 +14,7 @@ class Stage:
 
     def __init__(self, folder: Path, hands: AsyncExitStack) -> None:
         self.folder, self._hands = folder, hands
-        self.network = Network(folder / "network")
+        self.network = Network(folder / "simulator")
         self.processes: list[Process] = [self.network]
 
     def program(self, name: str = "home", **settings: str) -> Program:

@@ -16,7 +16,7 @@ from tests.engine.postgres_programs import keepers_of
 
 from wafleet.engine.postgres_keeper import workers_in
 
-pytestmark = [pytest.mark.crash, pytest.mark.timeout(180), pytest.mark.xdist_group("heavy")]
+pytestmark = [pytest.mark.crash, pytest.mark.timeout(180)]
 AWAY_S = 10.0
 
 

@@ -14,7 +14,6 @@ from tests.engine.test_postgres_refusals import fill, small_disk
 pytestmark = [
     pytest.mark.crash,
     pytest.mark.timeout(180),
-    pytest.mark.xdist_group("heavy"),
     pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk needs root"),
 ]
 

@@ -7,7 +7,7 @@ from tests.crash.conftest import Stage
 from tests.crash.programs import until
 from tests.crash.traffic import Writers, customers_write, fleet_of, prove
 
-pytestmark = [pytest.mark.crash, pytest.mark.timeout(150), pytest.mark.xdist_group("heavy")]
+pytestmark = [pytest.mark.crash, pytest.mark.timeout(150)]
 
 
 async def test_a_network_killed_under_load_delays_everything_and_costs_nothing(stage: Stage, dsn: str) -> None:

@@ -10,7 +10,7 @@ from tests.crash.conftest import Stage
 from tests.crash.programs import Program, until
 from tests.crash.traffic import Writers, customers_write, fleet_of, prove
 
-pytestmark = [pytest.mark.crash, pytest.mark.timeout(180), pytest.mark.xdist_group("heavy")]
+pytestmark = [pytest.mark.crash, pytest.mark.timeout(180)]
 ACCOUNTS = 12
 HOMES = [("here", "there"), ("shared", "shared")]
 

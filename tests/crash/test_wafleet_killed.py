@@ -8,7 +8,7 @@ from tests.crash.conftest import Stage
 from tests.crash.programs import database_of
 from tests.crash.traffic import Writers, customers_write, fleet_of, prove
 
-pytestmark = [pytest.mark.crash, pytest.mark.timeout(240), pytest.mark.xdist_group("heavy")]
+pytestmark = [pytest.mark.crash, pytest.mark.timeout(240)]
 OUT, IN, KILLS = 5_000, 5_000, 10
 
 

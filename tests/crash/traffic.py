@@ -51,7 +51,7 @@ class Writers:
 
     async def run(self) -> None:
         conversations = len(self.accounts) * self.each
-        async with httpx.AsyncClient(timeout=20, trust_env=False) as http, asyncio.TaskGroup() as tasks:
+        async with httpx.AsyncClient(timeout=20, trust_env=False, verify=False) as http, asyncio.TaskGroup() as tasks:
             for place in range(conversations):
                 count = self.total // conversations + (place < self.total % conversations)
                 tasks.create_task(self._write(http, place, count))

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wafleet.domain.errors import Invalid
-from wafleet.domain.phone import normalise
+from wafleet.domain.phone import normalise, spellings
 
 EXAMPLES = Path(__file__).parents[3] / "shared/contracts/phone/example_numbers.json"
 
@@ -70,3 +70,25 @@ def test_every_official_example_number_of_a_subscriber_is_understood() -> None:
     numbers = [one["e164"] for one in rows if 8 <= len(one["e164"]) <= 16]
     assert len(numbers) > 500
     assert [normalise(one) for one in numbers] == numbers
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("+5521987654321", "+552187654321"),
+        ("+5553981234567", "+555381234567"),
+        ("+525512345678", "+5215512345678"),
+        ("+541123456789", "+5491123456789"),
+    ],
+)
+def test_a_person_whom_networks_know_by_two_numbers_is_one(one: str, other: str) -> None:
+    assert spellings(one) == (one, other)
+    assert spellings(other) == (other, one)
+
+
+@pytest.mark.parametrize(
+    "only",
+    ["+552134567890", "+5511912345678", "+447700900123", "+5251234567", "lid:552187654321", "bsuid:BR.1", "+549"],
+)
+def test_every_other_person_has_one_identity(only: str) -> None:
+    assert spellings(only) == (only,)

@@ -17,7 +17,7 @@ from wafleet.cli.serving import Address, read_address
 from wafleet.engine.postgres_keeper import workers_in
 from wafleet.simulator.address import read_address as read_network
 
-pytestmark = [pytest.mark.crash, pytest.mark.timeout(120), pytest.mark.xdist_group("heavy")]
+pytestmark = [pytest.mark.crash, pytest.mark.timeout(120)]
 
 Reason = Callable[[Path, str, int], dict[str, str]]  # (folder, database, a port that is taken): the settings
 

@@ -113,7 +113,7 @@ async def test_a_killed_keeper_is_replaced_without_disturbing_the_server(folder:
 async def test_leaving_right_after_the_keeper_was_killed_leaves_nothing_behind(folder: Path) -> None:
     async with open_postgres(folder, settings=QUICK):
         keepers_of(folder)[0].kill()
-    assert not running_in(folder)
+    await until(lambda: not running_in(folder))
 
 
 async def test_a_killed_program_leaves_a_server_that_the_next_one_joins_at_once(folder: Path) -> None:
@@ -125,7 +125,7 @@ async def test_a_killed_program_leaves_a_server_that_the_next_one_joins_at_once(
     async with open_postgres(folder, settings=QUICK) as dsn:
         assert server_pid(folder) == server
         assert ask(dsn, "select answer from kept") == 42
-    assert not running_in(folder)
+    await until(lambda: not running_in(folder))
 
 
 async def test_a_server_whose_programs_were_all_killed_stops_by_itself(folder: Path) -> None:

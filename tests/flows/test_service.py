@@ -83,6 +83,17 @@ async def test_a_permitted_persons_command_is_answered_and_the_lane_woken(
     assert await handled(db) == 1
 
 
+async def test_somebody_whom_networks_know_by_another_number_is_permitted_under_both(
+    db: Db, shop: Shop, inbox: Inbox, flows: Flows
+) -> None:
+    async with db.fleet_tx() as tx:
+        await tx.run("update accounts set settings = %(settings)s", settings=Jsonb({"commands": ["+5521987654321"]}))
+    await inbox.accept(shop.tenant, shop.account, said("!ping", identity="+552187654321"))
+    await inbox.accept(shop.tenant, shop.account, said("!ping", identity="+552134567890"))
+    await flows.turn()
+    assert [to for to, _ in await replies(db)] == ["+552187654321"]
+
+
 async def test_strangers_get_no_answer_and_their_words_reach_no_log(
     db: Db, shop: Shop, inbox: Inbox, flows: Flows, woken: list[str]
 ) -> None:
@@ -176,8 +187,9 @@ async def test_two_nodes_answer_each_command_once(db: Db, dsn: str, shop: Shop, 
 
 
 async def test_an_older_transaction_delays_an_answer_only_until_it_ends(
-    db: Db, shop: Shop, inbox: Inbox, flows: Flows
+    db: Db, shop: Shop, inbox: Inbox, flows: Flows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("wafleet.engine.consumer.SOON_LOOKS", 10)  # for a machine that has much else to do
     async with db.fleet_tx() as tx:
         await tx.run("insert into tenants (id, name) values (%(id)s, 'slow')", id=new_id())  # draws an xid
         await inbox.accept(shop.tenant, shop.account, said("!ping", identity=BOSS))

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from tests.outbox.lines import new_tenant
 
-from wafleet.accounts import Live, LiveFleet
+from wafleet.accounts import Accounts, Live, LiveFleet
 from wafleet.config import KeepAliveSettings, OutboxSettings, SessionsSettings
 from wafleet.domain.ids import AccountId, MessageId, TenantId, new_id
 from wafleet.domain.inbound import Inbound, Receipt
@@ -19,11 +19,13 @@ from wafleet.engine.db import Db
 from wafleet.engine.leases import Node
 from wafleet.engine.loops import run_loops
 from wafleet.engine.secrets import MasterKey, open_secrets
+from wafleet.engine.wakes import Wakes
 from wafleet.inbox import Inbox
 from wafleet.outbox import Draft, Lanes
 from wafleet.outbox.service import enqueue
 from wafleet.simulator.orders import Say, StartFault
 from wafleet.simulator.world import World
+from wafleet.transports.device.driver import Device
 from wafleet.transports.simulated import Simulated
 
 T = TypeVar("T")
@@ -56,14 +58,17 @@ class RunningNode:
     node: Node
     live: LiveFleet
     lanes: Lanes
-    transport: Simulated
+    transport: Simulated | Device
     tasks: list["asyncio.Task[Any]"]
     stopping: asyncio.Event
+    inbox: Inbox
 
     async def kill(self) -> None:
-        for task in self.tasks:
+        helds = self.live.holdings._held.values()  # pyright: ignore[reportPrivateUsage]
+        works = [one for held in helds for one in (held.work, held.keeping) if one is not None]
+        for task in (*self.tasks, *works):
             task.cancel()
-        await asyncio.gather(*self.tasks, return_exceptions=True)
+        await asyncio.gather(*self.tasks, *works, return_exceptions=True)
         await self.transport.close()
 
 
@@ -75,12 +80,17 @@ class Rig:
     world: World
     tenant: TenantId
     nodes: list[RunningNode] = field(default_factory=list[RunningNode])
+    device: Device | None = None  # instead of the simulated network
+
+    @property
+    def kind(self) -> str:
+        return "device" if self.device else "simulator"
 
     async def start(self, name: str = "n1", **settings: Any) -> RunningNode:
         clock = SystemClock()
         node = Node(self.db, clock, name=name, version="1", ttl=timedelta(seconds=settings.pop("lease_s", 6)))
         await node.join()
-        transport = Simulated.within(self.world, answer_s=1, open_s=2)
+        transport = self.device or Simulated.within(self.world, answer_s=1, open_s=2)
         inbox = Inbox(self.db, woken=lambda: None)
         lanes = Lanes(
             db=self.db, clock=clock, node=node, settings=settings.pop("outbox", OutboxSettings()), told=lambda: None
@@ -90,16 +100,20 @@ class Rig:
             clock=clock,
             node=node,
             secrets=await open_secrets(self.db, KEY),
-            transports={"simulator": transport},
+            transports={self.kind: transport},
             traffic=_Traffic(inbox, lanes),
             sessions=settings.pop("sessions", BRISK),
             keep_alive=settings.pop("keep_alive", WATCHFUL),
             told=lambda: None,
+            clients=settings.pop("clients", None),
+            probe_s=settings.pop("probe_s", 600),
         )
         stopping = asyncio.Event()
         loops = [*live.loops(renew_s=settings.pop("renew_s", 0.2)), *lanes.loops()]
         works = [live.run(), lanes.run(), inbox.run(), run_loops(loops, clock=clock, stopping=stopping)]
-        running = RunningNode(node, live, lanes, transport, [asyncio.create_task(one) for one in works], stopping)
+        running = RunningNode(
+            node, live, lanes, transport, [asyncio.create_task(one) for one in works], stopping, inbox
+        )
         self.nodes.append(running)
         return running
 
@@ -112,12 +126,13 @@ class Rig:
             await tx.run(
                 """
                 insert into accounts (id, tenant_id, name, phone, transport, state, reason, credentials, priority)
-                values (%(id)s, %(tenant)s, %(phone)s, %(phone)s, 'simulator', %(state)s, 'starting', %(credentials)s,
+                values (%(id)s, %(tenant)s, %(phone)s, %(phone)s, %(kind)s, %(state)s, 'starting', %(credentials)s,
                         %(priority)s)
                 """,
                 id=id,
                 tenant=self.tenant,
                 phone=phone,
+                kind=self.kind,
                 state="offline" if linked else "linking",
                 credentials=credentials,
                 priority=priority,
@@ -152,6 +167,11 @@ class Rig:
         async with self.db.fleet_tx() as tx:
             rows = await tx.tuples("select words from messages where direction = 'in' order by seq")
         return [row[0] for row in rows]
+
+
+async def service(rig: Rig, dsn: str) -> Accounts:
+    transports = {rig.kind: rig.device or Simulated.within(rig.world)}
+    return Accounts(rig.db, secrets=await open_secrets(rig.db, KEY), wakes=Wakes(dsn), transports=transports)
 
 
 async def until(look: Callable[[], Awaitable[T]], wanted: Callable[[T], bool], *, limit_s: float = 10) -> T:

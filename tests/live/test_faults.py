@@ -53,6 +53,28 @@ async def test_a_session_that_only_looks_alive_is_found_out_and_restarted(rig: R
     await until(rig.stored, lambda seen: seen[-1:] == ["hello again"])
 
 
+async def test_what_a_mute_session_swallowed_has_failed_and_says_so(rig: Rig) -> None:
+    account = await rig.account(PHONE)
+    await rig.start()
+    await until(lambda: rig.state(account), lambda state: state == ONLINE)
+    (crossed,) = await rig.put(account, "before")
+    await until(rig.messages, lambda seen: seen == {crossed: "read"})
+    states = _record(rig)
+    rig.fault(PHONE, "mute")
+    (swallowed,) = await rig.put(account, "is anybody there?")
+
+    async def reasons() -> list[str]:
+        rig.say(PHONE, "hello?", customer="+447700900009")
+        return [one["reason"] for one in await states()]
+
+    await until(reasons, lambda seen: "mute" in seen)
+    await until(rig.messages, lambda seen: seen == {crossed: "read", swallowed: "failed"}, limit_s=20)
+    async with rig.db.fleet_tx() as tx:
+        reason = await tx.value("select reason from outbox where message_id = %(id)s", id=swallowed)
+    assert reason == "never_crossed"
+    assert rig.world.ledger(PHONE)[0].sent == 1
+
+
 async def test_a_ban_that_ends_is_followed_by_a_new_connection(rig: Rig) -> None:
     account = await rig.account(PHONE)
     await rig.start()

@@ -1,10 +1,11 @@
 """One tenant with accounts under lease, and short ways to queue, claim and look."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from wafleet.domain.ids import AccountId, MessageId, TenantId, new_id
+from wafleet.domain.ids import AccountId, ConversationId, MessageId, TenantId, new_id
 from wafleet.domain.message import Priority, Sending, Text
 from wafleet.engine import leases
 from wafleet.engine.db import Db
@@ -14,6 +15,7 @@ from wafleet.outbox.model import Claim, Draft, Outcome
 from wafleet.outbox.service import enqueue
 
 TTL = timedelta(minutes=1)
+TO = "+447700900001"
 
 
 @dataclass
@@ -29,7 +31,7 @@ class Line:
     async def put(
         self,
         *texts: str,
-        to: str = "+447700900001",
+        to: str = TO,
         priority: Priority = Priority.REPLY,
         due_at: datetime | None = None,
     ) -> list[MessageId]:
@@ -40,7 +42,9 @@ class Line:
         async with self.db.fleet_tx() as tx:
             return [one.id for one in await enqueue(tx, drafts) if one is not None]
 
-    async def claim(self, room: int = 16, lease: Lease | None = None, cooling: list[str] | None = None) -> list[Claim]:
+    async def claim(
+        self, room: int = 16, lease: Lease | None = None, cooling: Sequence[ConversationId] = (), **more: Any
+    ) -> list[Claim]:
         lease = lease or self.lease
         async with self.db.fleet_tx() as tx:
             return await lanes.claim(
@@ -49,7 +53,8 @@ class Line:
                 accounts=[self.account],
                 epochs=[lease.epoch],
                 rooms=[room],
-                cooling=cooling or [],
+                cooling=cooling,
+                **more,
             )
 
     async def settle(self, claim: Claim, to: Sending, **more: Any) -> bool:
@@ -67,6 +72,17 @@ class Line:
             (lease,) = await leases.take(tx, names=[f"account:{self.account}"], holder=node, ttl=TTL)
         self.lease, self.node = lease, node
         return lease
+
+    async def talk(self, to: str = TO) -> ConversationId:
+        async with self.db.fleet_tx() as tx:
+            return await tx.value("select id from conversations where identity = %(to)s", to=to)
+
+    async def heard(self, to: str = TO, *, ago: timedelta = timedelta()) -> None:
+        """Let somebody have written some time ago."""
+        async with self.db.fleet_tx() as tx:
+            await tx.run(
+                "update conversations set last_inbound_at = now() - %(ago)s where identity = %(to)s", ago=ago, to=to
+            )
 
     async def state(self, message: MessageId) -> str:
         async with self.db.fleet_tx() as tx:

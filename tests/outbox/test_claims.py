@@ -1,13 +1,17 @@
+import asyncio
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from tests.outbox.lines import Line
 
+from wafleet.domain.ids import AccountId, MessageId, new_id
 from wafleet.domain.inbound import Receipt
 from wafleet.domain.message import Priority, Sending
 from wafleet.engine.db import Db
-from wafleet.outbox.lanes import store
-from wafleet.outbox.lanes.settling import learnt
+from wafleet.outbox.lanes import receipts_store, store
+from wafleet.outbox.lanes.settling import furthest, learnt
+from wafleet.outbox.model import Outcome
 
 NOW = datetime.now(UTC)
 
@@ -85,7 +89,7 @@ async def test_the_database_refuses_a_move_that_is_not_in_the_table(line: Line, 
 async def test_recipients_that_cool_down_are_left_out(line: Line) -> None:
     await line.put("a")
     (other,) = await line.put("b", to="+447700900002")
-    claims = await line.claim(cooling=[f"{line.account} +447700900001"])
+    claims = await line.claim(cooling=[await line.talk()])
     assert [one.id for one in claims] == [other]
 
 
@@ -94,7 +98,7 @@ async def test_a_receipt_faster_than_the_answer_counts_as_the_answer(line: Line,
     (claim,) = await line.claim()
     receipt = Receipt(message=message, provider_id="p", state=Sending.DELIVERED, at=NOW)
     async with db.fleet_tx() as tx:
-        assert await store.learn(tx, [learnt(message, line.account, receipt)]) == 1
+        assert await receipts_store.learn(tx, [learnt(message, line.account, receipt)]) == 1
     assert not await line.settle(claim, Sending.SENT, provider_id="p")
     async with db.fleet_tx() as tx:
         counted = await tx.tuples("select counter, n from tallies order by counter")
@@ -110,8 +114,71 @@ async def test_receipts_never_go_backwards(line: Line, db: Db) -> None:
     for state, expected in ((Sending.READ, 1), (Sending.DELIVERED, 0), (Sending.SENT, 0)):
         receipt = Receipt(message=message, state=state, at=NOW)
         async with db.fleet_tx() as tx:
-            assert await store.learn(tx, [learnt(message, line.account, receipt)]) == expected
+            assert await receipts_store.learn(tx, [learnt(message, line.account, receipt)]) == expected
     assert await line.state(message) == "read"
+
+
+async def test_what_else_the_network_says_is_kept_even_of_a_receipt_that_moves_nothing(line: Line, db: Db) -> None:
+    (message,) = await line.put("a")
+    (claim,) = await line.claim()
+    await line.settle(claim, Sending.SENT, provider_id="p")
+    said: list[tuple[Sending, dict[str, Any] | None]] = [
+        (Sending.SENT, {"pricing": {"billable": True}}),
+        (Sending.DELIVERED, None),
+        (Sending.DELIVERED, {"hop": "\0"}),
+        (Sending.READ, {"flood": "x" * 5000}),
+    ]
+    for state, raw in said:
+        receipt = Receipt(message=message, state=state, at=NOW, raw=raw)
+        async with db.fleet_tx() as tx:
+            await receipts_store.learn(tx, [learnt(message, line.account, receipt)])
+    async with db.fleet_tx() as tx:
+        kept = await tx.tuples("select state, said from outbox")
+        told = await tx.tuples("select kind from events order by seq")
+    assert kept == [("read", {"pricing": {"billable": True}, "hop": "\ufffd"})]
+    assert [row[0] for row in told] == [f"message.{state}" for state in ("queued", "sent", "delivered", "read")]
+
+
+async def test_a_receipt_that_waits_for_the_answer_of_its_message_to_be_stored_is_not_lost(line: Line, db: Db) -> None:
+    (message,) = await line.put("a")
+    (claim,) = await line.claim()
+    outcome = Outcome(
+        message=claim.id,
+        account=claim.account,
+        epoch=claim.epoch,
+        claims=claim.claims,
+        to=Sending.SENT,
+        provider_id="p",
+    )
+
+    async def heard() -> int:
+        receipt = Receipt(message=message, state=Sending.DELIVERED, at=NOW, raw={"price": 1})
+        async with db.fleet_tx() as tx:
+            return await receipts_store.learn(tx, [learnt(message, line.account, receipt)])
+
+    async with db.fleet_tx() as tx:
+        assert await store.settle(tx, [outcome]) == [True]
+        waiting = asyncio.create_task(heard())
+        await _until_somebody_waits(db)
+    assert await waiting == 1
+    assert await line.state(message) == "delivered"
+
+
+async def _until_somebody_waits(db: Db) -> None:
+    sql = "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+    async with asyncio.timeout(30):
+        while True:
+            async with db.fleet_tx() as tx:
+                if await tx.value(sql):
+                    return
+            await asyncio.sleep(0.01)
+
+
+def test_what_is_raw_in_several_receipts_of_a_batch_is_kept_of_all() -> None:
+    one, account = MessageId(new_id()), AccountId(new_id())
+    first = learnt(one, account, Receipt(message=one, state=Sending.SENT, at=NOW, raw={"a": 1}))
+    then = learnt(one, account, Receipt(message=one, state=Sending.READ, at=NOW, raw={"b": 2}))
+    assert (furthest(first, then).state, furthest(first, then).raw) == (Sending.READ, {"a": 1, "b": 2})
 
 
 async def test_what_waits_for_a_deleted_account_is_cancelled(line: Line, db: Db) -> None:

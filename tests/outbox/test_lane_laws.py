@@ -22,7 +22,7 @@ from wafleet.domain.ids import MessageId
 from wafleet.domain.inbound import Receipt
 from wafleet.domain.message import Priority, Sending
 from wafleet.engine.db import Db
-from wafleet.outbox.lanes import store
+from wafleet.outbox.lanes import receipts_store, store
 from wafleet.outbox.lanes.reconcile import outcomes
 from wafleet.outbox.lanes.settling import learnt
 from wafleet.outbox.model import Claim
@@ -132,7 +132,7 @@ class LaneLaws(RuleBasedStateMachine):
                 for id, what in found.items()
                 if what is not None
             ]
-            await store.learn(tx, news)
+            await receipts_store.learn(tx, news)
 
     @precondition(lambda self: self.crossed)
     @rule(data=st.data(), state=st.sampled_from([Sending.DELIVERED, Sending.READ]))
@@ -143,7 +143,7 @@ class LaneLaws(RuleBasedStateMachine):
 
     async def _learn(self, id: MessageId, receipt: Receipt) -> None:
         async with self.db.fleet_tx() as tx:
-            await store.learn(tx, [learnt(id, self.line.account, receipt)])
+            await receipts_store.learn(tx, [learnt(id, self.line.account, receipt)])
 
     @invariant()
     def nothing_crosses_twice(self) -> None:

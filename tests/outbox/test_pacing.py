@@ -1,16 +1,22 @@
 """Pacing is pure: these are its laws, and the cases operators ask about."""
 
 from datetime import UTC, datetime, timedelta
+from uuid import UUID
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from wafleet.accounts import Pace, Quiet
+from wafleet.domain.ids import ConversationId
 from wafleet.outbox.lanes import pacing
 from wafleet.outbox.lanes.pacing import Gauge
+from wafleet.outbox.lanes.pairs import Pairs, waiting
+from wafleet.outbox.lanes.reach import Reach, tier
+from wafleet.transports.base import Limits
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 OLD = timedelta(days=1000)
+LAYLA = ConversationId(UUID(int=1))
 
 
 def send_all(pace: Pace, seconds: float, *, age: timedelta = OLD, window: int = 16) -> int:
@@ -20,7 +26,7 @@ def send_all(pace: Pace, seconds: float, *, age: timedelta = OLD, window: int = 
     while now < end:
         allowed = pacing.allow(pace, gauge, window=window, age=age, now=now)
         for _ in range(allowed.room):
-            pacing.spend(pace, gauge, recipient="+1", age=age, now=now)
+            pacing.spend(pace, gauge, recipient=LAYLA, age=age, now=now)
         sent += allowed.room
         if allowed.room:
             now += timedelta(milliseconds=1)
@@ -45,7 +51,7 @@ def test_without_a_pace_only_the_window_limits() -> None:
 def test_a_daily_cap_ends_the_day_and_says_until_when() -> None:
     pace, gauge = Pace(daily_cap=3), Gauge(ready_at=NOON)
     for _ in range(3):
-        pacing.spend(pace, gauge, recipient="+1", age=OLD, now=NOON)
+        pacing.spend(pace, gauge, recipient=LAYLA, age=OLD, now=NOON)
     allowed = pacing.allow(pace, gauge, window=16, age=OLD, now=NOON)
     assert (allowed.room, allowed.why) == (0, "daily_cap")
     assert allowed.until == datetime(2026, 3, 2, tzinfo=UTC)
@@ -89,8 +95,54 @@ def test_throttling_pauses_halves_the_pace_and_is_forgotten_after_success() -> N
 
 
 def test_a_recipient_cools_down_alone() -> None:
-    pace, gauge = Pace(per_recipient_s=6), Gauge(ready_at=NOON)
-    pacing.spend(pace, gauge, recipient="+1", age=OLD, now=NOON)
-    assert pacing.cooling(gauge, NOON + timedelta(seconds=5)) == ["+1"]
-    assert pacing.cooling(gauge, NOON + timedelta(seconds=6)) == []
+    pace = Pace(per_recipient_s=6)
+    gauge = Gauge(ready_at=NOON, pairs=pacing.pairs(pace, Limits()))
+    pacing.spend(pace, gauge, recipient=LAYLA, age=OLD, now=NOON)
+    assert set(waiting(gauge.pairs, NOON + timedelta(seconds=5))) == {LAYLA}
+    assert waiting(gauge.pairs, NOON + timedelta(seconds=6)) == {}
     assert pacing.allow(pace, gauge, window=16, age=OLD, now=NOON).room == 16
+
+
+def test_a_burst_to_one_person_is_paid_back_by_waiting() -> None:
+    (rule,) = pacing.pairs(Pace(), Limits(pair_s=6, pair_burst=45))
+    for _ in range(20):
+        rule.spend(LAYLA, NOON)
+        assert rule.waiting(NOON) == {}
+    assert rule.waiting(NOON + timedelta(seconds=6)) == {LAYLA: NOON + timedelta(seconds=120)}
+    assert rule.waiting(NOON + timedelta(seconds=120)) == {}
+
+
+@given(st.lists(st.floats(0, 10), min_size=1, max_size=80), st.integers(1, 5))
+def test_nobody_gets_more_than_the_burst_and_one_for_each_gap(pauses: list[float], burst: int) -> None:
+    rule, now, sent = Pairs(timedelta(seconds=6), burst), NOON, list[datetime]()
+    for pause in pauses:
+        now = max(now + timedelta(seconds=pause), rule.waiting(now).get(LAYLA, now))
+        if LAYLA not in rule.waiting(now):
+            rule.spend(LAYLA, now)
+            sent.append(now)
+    for i, first in enumerate(sent):
+        for n, last in enumerate(sent[i:], 1):
+            assert n <= burst + (last - first) / timedelta(seconds=6) + 1e-6
+
+
+def test_a_lane_stays_below_what_the_network_permits_and_below_its_own_pace() -> None:
+    assert pacing.within(Pace(per_second=5, burst=3), Limits(per_second=80)) == Pace(per_second=5, burst=3)
+    assert pacing.within(Pace(), Limits()) == Pace()
+    bounded = pacing.within(Pace(jitter=0), Limits(per_second=80))
+    assert send_all(bounded, 1, window=64) <= 80
+    assert send_all(bounded, 10, window=64) >= 700
+
+
+@given(st.integers(0, 3000))
+def test_people_of_a_day_are_counted_until_they_are_a_day_old(minutes: int) -> None:
+    reach = Reach(10, [(NOON - timedelta(hours=1), 4)])
+    reach.add(6, NOON)
+    assert reach.left(NOON) == 0
+    now = NOON + timedelta(minutes=minutes)
+    assert reach.left(now) == (0 if minutes < 23 * 60 else 4 if minutes < 24 * 60 else 10)
+
+
+def test_networks_words_for_a_daily_limit_are_understood() -> None:
+    words = {"TIER_250": 250, "TIER_1K": 1000, "TIER_100K": 100_000, "1K Customers/24hr": 1000, "2000": 2000}
+    assert {word: tier(word) for word in words} == words
+    assert [tier(word) for word in ("", "TIER_UNLIMITED", "Unlimited")] == [None, None, None]

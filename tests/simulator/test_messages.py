@@ -1,6 +1,6 @@
 """What crosses the network in both directions, and what the ledger says of it."""
 
-from tests.simulator.peer import LAYLA, OMAR, ONE, Peer, fault, online, ref, say, still
+from tests.simulator.peer import LAYLA, OMAR, ONE, TWO, Peer, fault, online, ref, say, still
 
 from wafleet.simulator import frames
 from wafleet.simulator.manners import Manners
@@ -136,3 +136,34 @@ def test_a_location_arrives_as_it_was_sent() -> None:
     place = {"type": "location", "latitude": 25.2, "longitude": 55.27}
     world.deliveries.offer(world.account(ONE), LAYLA, "Layla", "", place)
     assert [(m.name, m.body) for m in peer.of(frames.Said)] == [("Layla", place)]
+
+
+def test_two_accounts_call_one_message_by_the_same_name_and_the_ledger_counts_each_crossing() -> None:
+    world = still()
+    peer, session = online(world)
+    world.link(TWO)
+    name = peer.send(session, to=TWO)
+    world.advance(1)
+    taken = peer.of(frames.Taken)[0].id
+    assert [line.id for line in world.offers(TWO)] == [taken]
+
+    peer.send(session, to=TWO, as_=name)  # crosses again: two messages on the other phone
+    other = Peer(world)
+    there = other.login(TWO)
+    world.advance(1)
+    said = [one.id for one in other.of(frames.Said)]
+    assert len(set(said)) == 2
+    assert said[0] == taken
+    other.acknowledge(there, said)
+    line = world.ledger(TWO)[0]
+    assert (line.offered, line.received, line.waiting) == (2, 2, 0)
+
+
+def test_a_message_keeps_the_name_that_a_linked_device_gave_it() -> None:
+    world = still()
+    peer, session = online(world)
+    world.link(TWO)
+    peer.send(session, to=TWO, as_=b"3EB0C0FFEE0123456789")
+    world.advance(1)
+    assert peer.of(frames.Taken)[0].id == "3EB0C0FFEE0123456789"
+    assert [line.id for line in world.offers(TWO)] == ["3EB0C0FFEE0123456789"]

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from uuid import UUID
 
@@ -17,7 +18,7 @@ from wafleet.domain.ids import AccountId, MessageId, new_id
 from wafleet.domain.message import Text
 from wafleet.simulator.address import FILE, NotRunning, read_address
 from wafleet.simulator.control import Control
-from wafleet.transports.base import MaybeSent, NotSent, Number, OpenError, Outgoing, Session
+from wafleet.transports.base import Doubt, MaybeSent, NotSent, Number, OpenError, Outgoing, Session
 from wafleet.transports.simulated import Simulated
 
 Start = Callable[..., "subprocess.Popen[bytes]"]
@@ -37,6 +38,8 @@ class Quiet:
             self.many.set()
 
     def receipt(self, receipt: object) -> None: ...
+    def phone_seen(self, at: datetime) -> None: ...
+    def sign(self, sign: object) -> None: ...
     def credentials(self, secret: bytes) -> None: ...
     def pairing(self, pairing: object) -> None: ...
 
@@ -127,7 +130,7 @@ async def test_kill_9_of_the_network_loses_and_repeats_nothing(folder: Path, sta
     start()
     session = await opened(transport, account, secret, heard)
     control = await Control.at(folder)
-    found = await session.find([id for id, _ in results])
+    found = await session.find([Doubt(id) for id, _ in results])
     crossed = {MessageId(UUID(bytes=r.ref)) for r in await control.refs(ONE)}
     assert {id for id, what in found.items() if what} == crossed
     assert {id for id, result in results if isinstance(result, str)} <= crossed

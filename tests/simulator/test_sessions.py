@@ -4,8 +4,10 @@ import pytest
 from tests.simulator.peer import LAYLA, ONE, PROMPT, Peer, fault, online, say, still
 
 from wafleet.simulator import frames
+from wafleet.simulator.faults import Fault
 from wafleet.simulator.manners import Manners
 from wafleet.simulator.model import Impossible
+from wafleet.simulator.orders import Scan
 
 
 def test_a_qr_code_changes_every_twenty_seconds_until_it_is_scanned() -> None:
@@ -48,6 +50,66 @@ def test_a_phone_that_asks_for_a_passkey_is_not_linked() -> None:
     world.linking.scan(ONE)
     assert [r.reason for r in peer.of(frames.Refused)] == ["passkey"]
     assert ONE not in world.phones
+
+
+def test_a_phone_may_be_given_the_qr_code_or_the_pairing_code_that_is_shown() -> None:
+    world = still()
+    peer = Peer(world)
+    peer.link()
+    (shown,) = peer.of(frames.Shown)
+    for order in (Scan(ONE, qr="2@old"), Scan(ONE, code="AAAA-AAAA")):
+        with pytest.raises(Impossible, match="take the newest code"):
+            world.scan(order)
+    world.scan(Scan(ONE, code=shown.code.lower().replace("-", " ")))
+    assert peer.of(frames.Linked)
+    peer.link()
+    world.scan(Scan(ONE, qr=peer.of(frames.Shown)[-1].qr))
+    assert len(peer.of(frames.Linked)) == 2
+
+
+def test_codes_nobody_here_shows_go_to_the_linked_devices() -> None:
+    world, devices = still(), Devices()
+    with pytest.raises(Impossible, match="wafleet sim device"):
+        world.scan(Scan(ONE, qr="https://wa.me/settings/linked_devices#a,b,c,d,1"))
+    world.adopt(devices)
+    world.scan(Scan(ONE, qr="https://wa.me/settings/linked_devices#a,b,c,d,1"))
+    world.scan(Scan(ONE, code="ABCD-1234"))
+    with pytest.raises(Impossible, match="a text or a code"):
+        world.scan(Scan(ONE))
+    assert devices.told == [(ONE, "https://wa.me/settings/linked_devices#a,b,c,d,1"), (ONE, "ABCD-1234")]
+
+
+def test_a_fault_that_devices_saw_to_leaves_the_session_to_them() -> None:
+    world, devices = still(), Devices()
+    peer, _ = online(world)
+    world.adopt(devices)
+    fault(world, "stream_error", detail="599 open")
+    assert devices.told == [(ONE, "stream_error")]
+    assert not peer.of(frames.Closed)
+    fault(world, "disconnect")
+    assert [c.reason for c in peer.of(frames.Closed)] == ["network"]
+    fault(world, "undecryptable")
+    assert [f.kind for f in world.trouble.active()] == ["undecryptable"]
+
+
+class Devices:
+    """Linked devices that only note what they are told."""
+
+    def __init__(self) -> None:
+        self.told: list[tuple[str, str]] = []
+
+    def holds(self, phone: str) -> bool:
+        return True
+
+    def scan(self, phone: str, qr: str) -> None:
+        self.told.append((phone, qr))
+
+    def enter(self, phone: str, code: str) -> None:
+        self.told.append((phone, code))
+
+    def feel(self, phone: str, fault: Fault) -> bool:
+        self.told.append((phone, fault.kind))
+        return fault.kind == "stream_error"
 
 
 def test_a_second_attempt_to_link_ends_the_first() -> None:

@@ -180,7 +180,7 @@ async def test_without_a_tenant_there_is_nothing(db: Db, planted: tuple[UUID, UU
 
 
 async def test_the_tenant_of_a_transaction_does_not_outlive_it(dsn: str, house: House) -> None:
-    async with Db.open(dsn, connections=1) as db:
+    async with Db.open(dsn, connections=2) as db:
         async with db.tx(house.office) as tx:
             assert await tx.value("select current_tenant()") == house.office
         async with db.fleet_tx() as tx:

@@ -13,6 +13,7 @@ from wafleet.simulator.manners import Manners
 from wafleet.simulator.orders import Say, StartFault
 from wafleet.simulator.world import World
 from wafleet.transports.base import Number, Outgoing, Pairing, Session
+from wafleet.transports.calls import Sign
 from wafleet.transports.simulated import Simulated
 
 PHONE, LAYLA = "+966500000001", "+971550000001"
@@ -28,12 +29,20 @@ class Heard:
     secrets: list[bytes] = field(default_factory=list[bytes])
     ends: list[tuple[str, str, datetime | None]] = field(default_factory=list[tuple[str, str, datetime | None]])
     pairings: list[Pairing] = field(default_factory=list[Pairing])
+    signs: list[Sign] = field(default_factory=list[Sign])
+    seen: list[datetime] = field(default_factory=list[datetime])  # when the phone was in touch
 
     def received(self, inbound: Inbound) -> None:
         self.inbound.append(inbound)
 
     def receipt(self, receipt: Receipt) -> None:
         self.receipts.append(receipt)
+
+    def phone_seen(self, at: datetime) -> None:
+        self.seen.append(at)
+
+    def sign(self, sign: Sign) -> None:
+        self.signs.append(sign)
 
     def credentials(self, secret: bytes) -> None:
         self.secrets.append(secret)
@@ -97,7 +106,7 @@ async def held(world: World, transport: Simulated, phone: str = PHONE) -> Held:
     return Held(world, transport, account, secret, await transport.open(account, secret, heard), heard)
 
 
-async def until(wanted: Callable[[], object], *, limit_s: float = 5) -> None:
+async def until(wanted: Callable[[], object], *, limit_s: float = 20) -> None:
     """Look again and again until it is so; fail when it never is."""
     deadline = asyncio.get_running_loop().time() + limit_s
     found = wanted()

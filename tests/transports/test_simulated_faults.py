@@ -9,8 +9,9 @@ from tests.transports.heard import PHONE, Held, number, outgoing, until
 from wafleet.domain.account import REASONS
 from wafleet.domain.message import Sending
 from wafleet.simulator.faults import FAULTS
+from wafleet.simulator.model import Impossible
 from wafleet.simulator.orders import StartFault
-from wafleet.transports.base import MaybeSent, OpenError, RefusedRecipient, Throttled
+from wafleet.transports.base import Doubt, MaybeSent, OpenError, Refused, RefusedRecipient, Throttled
 
 
 def test_every_fault_has_its_test_here() -> None:
@@ -43,7 +44,7 @@ async def test_slow_answers_may_have_been_sent_and_are_found(one: Held) -> None:
     with pytest.raises(MaybeSent) as unsure:
         await one.session.send(out)
     assert unsure.value.reason == "no_answer"
-    found = (await one.session.find([out.id]))[out.id]
+    found = (await one.session.find([Doubt(out.id)]))[out.id]
     assert found
     assert found.state in {Sending.DELIVERED, Sending.READ}
 
@@ -81,7 +82,7 @@ async def test_lost_answers_may_have_been_sent_and_receipts_tell(one: Held) -> N
     with pytest.raises(MaybeSent):
         await one.session.send(out)
     assert one.heard.states == ["delivered", "read"]
-    assert (await one.session.find([out.id]))[out.id]
+    assert (await one.session.find([Doubt(out.id)]))[out.id]
 
 
 async def test_hidden_sends_cannot_be_told_by_anybody(one: Held) -> None:
@@ -89,7 +90,7 @@ async def test_hidden_sends_cannot_be_told_by_anybody(one: Held) -> None:
     out = outgoing()
     with pytest.raises(MaybeSent):
         await one.session.send(out)
-    assert await one.session.find([out.id]) == {}
+    assert await one.session.find([Doubt(out.id)]) == {}
     assert not one.heard.receipts
     assert one.world.ledger()[0].hidden == 1
 
@@ -135,7 +136,7 @@ async def test_mute_sessions_send_nowhere_and_find_says_so(one: Held) -> None:
     out = outgoing()
     assert await one.session.send(out)
     await one.session.send(outgoing("canary", to=PHONE))
-    assert await one.session.find([out.id]) == {out.id: None}
+    assert await one.session.find([Doubt(out.id)]) == {out.id: None}
     line = one.world.ledger()[0]
     assert (line.sent, line.muted, line.canaries) == (0, 2, 0)
     one.say("inbound still works")
@@ -153,7 +154,7 @@ async def test_silent_sessions_pass_nothing_and_the_next_one_is_well(one: Held) 
     with pytest.raises(TimeoutError):
         await asyncio.wait_for(one.session.ping(), 0.05)
     session, _ = await one.open()
-    assert await session.find([out.id]) == {out.id: None}
+    assert await session.find([Doubt(out.id)]) == {out.id: None}
     assert await session.send(out)
 
 
@@ -247,8 +248,89 @@ async def test_restart_drops_every_session_and_keeps_what_it_knows(one: Held) ->
     assert (await refusal(one)).reason == "network"
     await until(lambda: not one.world.trouble.active())
     session, heard = await one.open()
-    assert (await session.find([out.id]))[out.id]
+    assert (await session.find([Doubt(out.id)]))[out.id]
     await until(lambda: heard.texts == ["while you were away"])
+
+
+async def test_abort_looks_like_a_broken_connection_from_above(one: Held) -> None:
+    one.fault("abort", lasts=100.0)
+    await until(lambda: one.heard.reasons == ["network"])
+    assert (await refusal(one)).reason == "network"
+
+
+async def test_stream_error_names_its_code(one: Held) -> None:
+    one.fault("stream_error", detail="599")
+    await until(lambda: one.heard.ends == [("stream_error", "stream error 599", None)])
+    await (await one.open())[0].ping()
+
+
+async def test_locked_keeps_new_sessions_out_until_it_ends(one: Held) -> None:
+    one.fault("locked")
+    await until(lambda: one.heard.reasons == ["locked"])
+    with pytest.raises(OpenError, match="locked"):
+        await one.open()
+    one.world.trouble.end(PHONE, "locked")
+    await (await one.open())[0].ping()
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("400", "refused_client"),
+        ("401", "logged_out"),
+        ("403", "locked"),
+        ("405", "outdated"),
+        ("406", "banned"),
+        ("409", "refused_client"),
+        ("500", "network"),
+        ("", "network"),
+        ("499", "network"),
+    ],
+)
+async def test_login_failure_has_the_meaning_of_its_code(one: Held, code: str, reason: str) -> None:
+    one.fault("login_failure", detail=code)
+    await until(lambda: one.heard.reasons == ["network"])
+    with pytest.raises(OpenError) as refused:
+        await one.open()
+    assert (refused.value.reason, refused.value.detail) == (reason, code or "503")
+
+
+async def test_ack_error_refuses_what_is_sent_with_its_code(one: Held) -> None:
+    for code, error in (("", Refused), ("463", RefusedRecipient), ("429", Throttled)):
+        one.fault("ack_error", detail=code)
+        with pytest.raises(error, match=code or "479"):
+            await one.send()
+    one.world.trouble.end(PHONE, "ack_error")
+    assert await one.send()
+    assert (one.world.ledger()[0].refused, one.world.ledger()[0].throttled) == (2, 1)
+
+
+async def test_pings_muted_leaves_all_else_well(one: Held) -> None:
+    one.fault("pings_muted")
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(one.session.ping(), 0.05)
+    assert await one.send()
+    one.world.trouble.end(PHONE, "pings_muted")
+    await one.session.ping()
+
+
+async def test_undecryptable_and_phone_away_are_for_linked_devices_only(one: Held) -> None:
+    for kind in ("undecryptable", "phone_away"):
+        with pytest.raises(Impossible, match=f"Only linked devices feel {kind}"):
+            one.fault(kind)
+
+
+async def test_provider_error_and_ill_answers_are_for_numbers_at_providers_only(one: Held) -> None:
+    for kind in ("provider_error", "ill_answers"):
+        with pytest.raises(Impossible, match=f"Only numbers at a provider feel {kind}"):
+            one.fault(kind)
+
+
+async def test_qr_expiry_ends_linking_before_anybody_can_scan(one: Held) -> None:
+    one.world.start_fault(StartFault(account="+966500000009", kind="qr_expiry", seconds=0.02))
+    with pytest.raises(OpenError) as refused:
+        await one.transport.link(number("+966500000009"), one.heard)
+    assert refused.value.reason == "link_expired"
 
 
 async def test_messages_of_an_account_with_many_faults_are_all_accounted_for(one: Held) -> None:
@@ -257,7 +339,7 @@ async def test_messages_of_an_account_with_many_faults_are_all_accounted_for(one
     messages = [outgoing(f"line #{i}") for i in range(40)]
     results = await asyncio.gather(*(one.session.send(m) for m in messages), return_exceptions=True)
     throttled = {m.id for m, r in zip(messages, results, strict=True) if isinstance(r, Throttled)}
-    found = await one.session.find([m.id for m in messages])
+    found = await one.session.find([Doubt(m.id) for m in messages])
     assert {id for id, what in found.items() if what is None} == throttled
     assert {type(r) for r in results} == {str, Throttled, MaybeSent}
     line = one.world.ledger()[0]

@@ -1,24 +1,40 @@
 """The fleet: which numbers there are, what is wanted of them, and how they are."""
 
+from wafleet.accounts.asks import ANSWERED, ASKED, Asks
 from wafleet.accounts.bots_config import Imported, Note
 from wafleet.accounts.bots_config import read as read_bots_config
+from wafleet.accounts.called import Callee, Callees
+from wafleet.accounts.figures import FleetRow
 from wafleet.accounts.fleet_file import Action, Change, FieldChange, FleetFile, plan
 from wafleet.accounts.fleet_file import from_data as fleet_file_from_data
 from wafleet.accounts.fleet_file import read as read_fleet_file
 from wafleet.accounts.fleet_files import FleetFiles
 from wafleet.accounts.live import Live, LiveFleet, Traffic
-from wafleet.accounts.model import Account, Fields, PairingView, Statistics, about
+from wafleet.accounts.model import LONGEST_NAME, LONGEST_ROLE, Account, Fields, PairingView, Statistics, about
+from wafleet.accounts.moves import Moved
 from wafleet.accounts.pictures import png, svg, svg_on_paper
+from wafleet.accounts.registering import SenderForm
+from wafleet.accounts.registering import fields_of as sender_fields
+from wafleet.accounts.registering import form_of as sender_form
 from wafleet.accounts.service import SESSIONS, Accounts
 from wafleet.accounts.settings import AccountSettings, Pace, Quiet, read_settings
+from wafleet.accounts.signs import Said, Signs
 from wafleet.accounts.summary import Filters, Fleet, FleetView, Totals
+from wafleet.accounts.webhook import WebhookView, webhook_view
 
 __all__ = [
+    "ANSWERED",
+    "ASKED",
+    "LONGEST_NAME",
+    "LONGEST_ROLE",
     "SESSIONS",
     "Account",
     "AccountSettings",
     "Accounts",
     "Action",
+    "Asks",
+    "Callee",
+    "Callees",
     "Change",
     "FieldChange",
     "Fields",
@@ -26,17 +42,23 @@ __all__ = [
     "Fleet",
     "FleetFile",
     "FleetFiles",
+    "FleetRow",
     "FleetView",
     "Imported",
     "Live",
     "LiveFleet",
+    "Moved",
     "Note",
     "Pace",
     "PairingView",
     "Quiet",
+    "Said",
+    "SenderForm",
+    "Signs",
     "Statistics",
     "Totals",
     "Traffic",
+    "WebhookView",
     "about",
     "fleet_file_from_data",
     "plan",
@@ -44,6 +66,9 @@ __all__ = [
     "read_bots_config",
     "read_fleet_file",
     "read_settings",
+    "sender_fields",
+    "sender_form",
     "svg",
     "svg_on_paper",
+    "webhook_view",
 ]

@@ -1,14 +1,17 @@
 """Changes of accounts as parts of a transaction: the row, its event and its audit entry together, or none of them."""
 
+import dataclasses
 from collections.abc import Generator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any, Final, Protocol, TypeVar
+from datetime import timedelta
+from typing import Any, Final, TypeVar
 from uuid import UUID
 
 import psycopg.errors
 
-from wafleet.accounts import store
+from wafleet.accounts import private, providers, store
 from wafleet.accounts.model import Checked, Fields, about, checked, hint
+from wafleet.accounts.private import Sealer
 from wafleet.accounts.store import Held
 from wafleet.domain.account import MOVES, Desired, State, explain
 from wafleet.domain.errors import Conflict, Forbidden, Invalid, NotFound
@@ -16,19 +19,13 @@ from wafleet.domain.events import Kind
 from wafleet.domain.ids import AccountId, TenantId, new_id
 from wafleet.engine.bus import Event, append
 from wafleet.engine.db import Tx
+from wafleet.engine.secrets import SecretError
 from wafleet.tenants import Caller, record
 from wafleet.transports.base import Transport
 
 T = TypeVar("T")
 LIVE: Final = frozenset({State.ONLINE, State.DEGRADED})
-
-
-class Sealer(Protocol):
-    """Encrypts what must not be read from the database."""
-
-    def encrypt(self, plain: bytes, *, about: bytes) -> bytes: ...
-
-    def decrypt(self, stored: bytes, *, about: bytes) -> bytes: ...
+REMOVAL: Final = timedelta(minutes=15)  # for removing a device from its phone's list; then a person must
 
 
 class Changes:
@@ -53,18 +50,22 @@ class Changes:
         """Add an account. Raises Invalid, Conflict, Forbidden; NotFound when there is no such tenant."""
         if caller.accounts is not None:
             raise Forbidden("A token that is limited to accounts cannot add others: use one without that limit")
-        self._check_complete(new, at)
-        id, enabled = AccountId(new_id()), new.enabled is not False
+        new = self._check_complete(new, at)
+        id, state, reason = AccountId(new_id()), *self.begins(new)
+        _check_password(new, {}, known=False, at=at)
+        providers.check_addresses(new.settings, {}, platform=caller.platform, at=at)
         with _clashes_named(at):
             await store.insert(
                 tx,
                 id=id,
                 tenant=tenant,
                 new=new,
-                desired=Desired.RUNNING if enabled else Desired.STOPPED,
-                state=State.DISABLED if not enabled else State.OFFLINE if new.credentials else State.NEW,
-                credentials=self._sealed(id, new.credentials) if new.credentials else None,
+                desired=Desired.STOPPED if new.enabled is False else Desired.RUNNING,
+                state=state,
+                reason=reason,
+                credentials=self.sealed(id, new.credentials) if new.credentials else None,
                 hint=hint(new.credentials or ""),
+                private=self.hidden(id, new.password),
             )
         data = new.public()
         await append(tx, [Event(kind=Kind.ACCOUNT_CREATED, tenant=tenant, account=id, data=data)])
@@ -75,26 +76,35 @@ class Changes:
         """Write the fields that differ; nothing happens where nothing does. Raises Invalid, Conflict."""
         changed = {name: value for name, value in new.public().items() if getattr(held, name) != value}
         _check_fixed(held, changed, at)
+        _check_password(new, held.settings, known=held.private is not None, at=at)
+        providers.check_addresses(new.settings, held.settings, platform=caller.platform, at=at)
         if changed:
             with _clashes_named(at):
                 await store.write(tx, id=held.id, new=Checked(**changed))
-            await self._tell(tx, Kind.ACCOUNT_CHANGED, held, **changed)
-        if new.credentials is not None:
-            await self._replace_credentials(tx, held, new.credentials, at)
-        if changed or new.credentials is not None:
-            fields = [*changed, *(["credentials"] if new.credentials is not None else [])]
+        hidden = await self._replace_hidden(tx, held, new, at)
+        if changed or "password" in hidden:
+            await self.tell(tx, Kind.ACCOUNT_CHANGED, held, **(changed or {"settings": held.settings}))
+        if changed or hidden:
+            fields = [*changed, *hidden]
             await record(tx, caller, "account.changed", held.id, tenant=held.tenant_id, fields=fields)
+        if held.state in LIVE and ("password" in hidden or _other_device(held.settings, changed.get("settings"))):
+            await self._start_over(tx, held)
         if new.enabled is not None:
             await self.set_desired(tx, caller, held, enabled=new.enabled)
 
     async def remove(self, tx: Tx, caller: Caller, held: Held) -> None:
-        """Take an account out of the fleet; its history and an encrypted copy of its credentials stay."""
+        """Take an account out of the fleet; its history and an encrypted copy of its credentials stay.
+
+        Where a phone was linked, the session's owner removes the device from the phone's list.
+        """
         if held.state is not State.DISABLED:
             await self.move(tx, held, State.DISABLED, "stopped")
-        await store.retire_credentials(tx, id=held.id, reason="deleted")
+        was_linked = await store.retire_credentials(tx, id=held.id, reason="deleted")
+        if was_linked and self._links_by_phone(held.transport):
+            await store.want_removal(tx, id=held.id, within=REMOVAL, detail="")
         await store.bury(tx, id=held.id)
         facts = {"name": held.name, "phone": held.phone}
-        await self._tell(tx, Kind.ACCOUNT_DELETED, held, **facts)
+        await self.tell(tx, Kind.ACCOUNT_DELETED, held, **facts)
         await record(tx, caller, "account.deleted", held.id, tenant=held.tenant_id, **facts)
 
     async def set_desired(self, tx: Tx, caller: Caller, held: Held, *, enabled: bool) -> None:
@@ -115,6 +125,8 @@ class Changes:
         self._check_has_phone(held)
         if held.desired == Desired.STOPPED:
             raise Conflict("This account is disabled: enable it, then link it", code="disabled")
+        if self._is_keyed(held.transport) and not held.linked:
+            raise Conflict("Enter this account's credentials, then link it", code="credentials_missing")
         if held.state in LIVE and not again:
             raise Conflict("This account is connected: say again=true to link it anew", code="already_linked")
         if held.state is not State.LINKING or again:
@@ -125,25 +137,31 @@ class Changes:
         """Stop linking; an account that was linked before goes back to its session. Raises Conflict."""
         if held.state is not State.LINKING:
             raise Conflict("This account is not being linked: there is nothing to cancel", code="not_linking")
-        back = State.OFFLINE if held.credentials else State.LOGGED_OUT if held.retired else State.NEW
+        back = State.OFFLINE if held.linked else State.LOGGED_OUT if held.retired else State.NEW
         await self.move(tx, held, back, "link_cancelled")
         await record(tx, caller, "account.link_cancelled", held.id, tenant=held.tenant_id)
 
     async def unlink(self, tx: Tx, caller: Caller, held: Held) -> None:
-        """Put the credentials away and say so; the session's owner removes the device from the phone."""
+        """Put the credentials away and say so; the session's owner removes the device from the phone.
+
+        Those that somebody entered stay as well: they log wafleet in at a gateway, not the phone.
+        """
         self._check_has_phone(held)
-        if not await store.retire_credentials(tx, id=held.id, reason="unlinked"):
+        keyed = self._is_keyed(held.transport)
+        gone = keyed and held.state in {State.NEW, State.LOGGED_OUT}
+        if gone or not await store.retire_credentials(tx, id=held.id, reason="unlinked", stay=keyed):
             raise Conflict("This account is not linked: there is nothing to unlink", code="not_linked")
         if held.state is not State.DISABLED:
             await self.move(tx, held, State.LOGGED_OUT, "unlinked")
-        await self._tell(tx, Kind.ACCOUNT_UNLINKED, held, phone=held.phone)
+        await store.want_removal(tx, id=held.id, within=REMOVAL, detail="It is being removed from the phone's list.")
+        await self.tell(tx, Kind.ACCOUNT_UNLINKED, held, phone=held.phone)
         await record(tx, caller, "account.unlinked", held.id, tenant=held.tenant_id, phone=held.phone)
 
     async def reconnect(self, tx: Tx, caller: Caller, held: Held) -> None:
         """Cut every wait short and let the session's owner connect anew. Raises Conflict."""
         if held.desired == Desired.STOPPED:
             raise Conflict("This account is disabled: enable it, and it connects", code="disabled")
-        if held.credentials is None or held.state in {State.NEW, State.LINKING, State.LOGGED_OUT}:
+        if not held.linked or held.state in {State.NEW, State.LINKING, State.LOGGED_OUT}:
             raise Conflict("This account is not linked: link it first", code="not_linked")
         await self._start_over(tx, held)
         await record(tx, caller, "account.reconnected", held.id, tenant=held.tenant_id)
@@ -154,15 +172,44 @@ class Changes:
         if not await store.move(tx, id=held.id, before=before, to=to, reason=reason):
             raise Conflict(f"This account is {held.state}: it cannot become {to} now", code="state")
         data = {"from": held.state, "to": to, "reason": reason, "sentence": explain(reason).sentence}
-        await self._tell(tx, Kind.ACCOUNT_STATE, held, **data)
+        await self.tell(tx, Kind.ACCOUNT_STATE, held, **data)
 
     async def _leave_disabled(self, tx: Tx, held: Held) -> None:
-        if held.credentials is not None:
+        if held.linked:
             await self.move(tx, held, State.OFFLINE, "starting")
         elif held.retired:
             await self.move(tx, held, State.LOGGED_OUT, "unlinked")
         else:
-            await self.move(tx, held, State.NEW, "created")
+            await self.move(tx, held, State.NEW, self._unlinked_reason(held.transport))
+
+    def begins(self, new: Checked) -> tuple[State, str]:
+        """Return the state and reason in which an account with these fields begins."""
+        if new.enabled is False:
+            return State.DISABLED, "stopped"
+        if new.credentials:
+            return State.OFFLINE, "starting"
+        return State.NEW, self._unlinked_reason(str(new.transport))
+
+    def _unlinked_reason(self, transport: str) -> str:
+        links = self._links_by_phone(transport) and not self._is_keyed(transport)
+        return "created" if links else "credentials_missing"
+
+    async def _replace_hidden(self, tx: Tx, held: Held, new: Checked, at: str) -> list[str]:
+        """Store what is never shown; return the names of what changed."""
+        names: list[str] = []
+        if new.password != private.HIDDEN and new.password is not None and new.password != self._password(held):
+            await store.keep_private(tx, id=held.id, private=self.hidden(held.id, new.password))
+            names.append("password")
+        if new.credentials is not None:
+            await self._replace_credentials(tx, held, new.credentials, at)
+            names.append("credentials")
+        return names
+
+    def _password(self, held: Held) -> str:
+        try:
+            return "" if held.private is None else private.opened(self._secrets, held.private, account=held.id)
+        except SecretError:
+            return ""
 
     async def _start_over(self, tx: Tx, held: Held) -> None:
         # A blocked account stays so until the network takes it back; one that was logged out has no way to offline.
@@ -171,21 +218,32 @@ class Changes:
 
     async def _replace_credentials(self, tx: Tx, held: Held, secret: str, at: str) -> None:
         self._check_entered(held.transport, at)
+        secret = providers.check_credentials(held.transport, secret, field=f"{at}credentials")
         await store.retire_credentials(tx, id=held.id, reason="replaced")
-        sealed = self._sealed(held.id, secret)
+        sealed = self.sealed(held.id, secret)
         await store.keep_credentials(tx, id=held.id, credentials=sealed, hint=hint(secret))
         if held.state is not State.DISABLED:
             await self._start_over(tx, held)
 
-    async def _tell(self, tx: Tx, kind: Kind, held: Held, **data: Any) -> None:
+    async def tell(self, tx: Tx, kind: Kind, held: Held, **data: Any) -> None:
+        """Write an event of this account."""
         await append(tx, [Event(kind=kind, tenant=held.tenant_id, account=held.id, data=data)])
 
-    def _sealed(self, account: AccountId, secret: str) -> bytes:
+    def sealed(self, account: AccountId, secret: str) -> bytes:
+        """Encrypt credentials for one account only."""
         return self._secrets.encrypt(secret.encode(), about=about(account))
+
+    def hidden(self, account: AccountId, password: str | None) -> bytes | None:
+        """Encrypt a password of an account's settings; None where there is none."""
+        return private.sealed(self._secrets, password, account=account) if password else None
 
     def _links_by_phone(self, transport: str) -> bool:
         known = self._transports.get(transport)
         return known is not None and bool(known.capabilities.linking)
+
+    def _is_keyed(self, transport: str) -> bool:
+        known = self._transports.get(transport)
+        return known is not None and known.capabilities.keyed
 
     def _check_has_phone(self, held: Held) -> None:
         if not self._links_by_phone(held.transport):
@@ -193,16 +251,24 @@ class Changes:
             raise Conflict(sentence, code="not_linkable")
 
     def _check_entered(self, transport: str, at: str) -> None:
-        if self._links_by_phone(transport):
+        if self._links_by_phone(transport) and not self._is_keyed(transport):
             sentence = f"Accounts of the transport {transport!r} get their credentials by linking: leave them out"
             raise Invalid(f"{at}credentials", sentence)
 
-    def _check_complete(self, new: Checked, at: str) -> None:
+    def _check_complete(self, new: Checked, at: str) -> Checked:
         for name in ("name", "phone", "transport"):
             if getattr(new, name) is None:
                 raise Invalid(f"{at}{name}", f"{at}{name} is missing: a new account needs it", code="missing")
-        if new.credentials is not None:
-            self._check_entered(str(new.transport), at)
+        return self.entered(str(new.transport), new, at=at)
+
+    def entered(self, transport: str, new: Checked, *, at: str = "") -> Checked:
+        """Return fields with the credentials as this transport stores them. Raises Invalid for what it cannot use."""
+        providers.check_settings(transport, new.settings or {}, field=f"{at}settings")
+        if new.credentials is None:
+            return new
+        self._check_entered(transport, at)
+        secret = providers.check_credentials(transport, new.credentials, field=f"{at}credentials")
+        return dataclasses.replace(new, credentials=secret)
 
 
 def limit_of(caller: Caller) -> Sequence[AccountId] | None:
@@ -219,11 +285,24 @@ def there(found: T | None) -> T:
 
 def _check_fixed(held: Held, changed: Mapping[str, Any], at: str) -> None:
     if "transport" in changed:
-        sentence = f"{at}transport: an account keeps its transport; remove it and add it again with the other one"
+        sentence = f"{at}transport: this changes by moving the account: POST .../move, or `wafleet accounts move`"
         raise Conflict(sentence, code="transport_fixed")
-    if "phone" in changed and held.credentials is not None:
+    if "phone" in changed and held.linked:
         sentence = f"{at}phone: a linked account keeps its phone; unlink it first"
         raise Conflict(sentence, code="phone_fixed")
+
+
+def _check_password(new: Checked, before: Mapping[str, Any], *, known: bool, at: str) -> None:
+    """Refuse *** where no password is stored, or for another proxy, which would be handed the password."""
+    if new.settings is None or not private.needed(new.settings) or new.password not in {None, private.HIDDEN}:
+        return
+    if not known or not private.same_place(new.settings, before):
+        where = f"{at}settings.device.proxy"
+        raise Invalid(where, f"{where}: write the password in full; *** stands for the one of an unchanged proxy")
+
+
+def _other_device(before: Mapping[str, Any], after: Mapping[str, Any] | None) -> bool:
+    return after is not None and before.get("device") != after.get("device")
 
 
 @contextmanager

@@ -32,6 +32,7 @@ class FleetRow:
     next_step: str = ""
     state_since: Stamp
     last_activity_at: Stamp | None
+    phone_seen_at: Stamp | None  # of a linked device: when its phone was last in touch
     waiting: int
     received_today: int
     sent_today: int
@@ -53,7 +54,7 @@ async def fleet_rows(
         FleetRow,
         """
         select a.id, a.tenant_id, t.name as tenant, a.name, a.phone, a.transport, a.role, a.desired, a.state, a.reason,
-               a.state_since, greatest(v.last_inbound_at, v.last_sent_at) as last_activity_at,
+               a.state_since, greatest(v.last_inbound_at, v.last_sent_at) as last_activity_at, v.phone_seen_at,
                coalesce(w.n, 0) as waiting, coalesce(s.received, 0)::bigint as received_today,
                coalesce(s.sent, 0)::bigint as sent_today,
                array[coalesce(s.before, 0), coalesce(s.last, 0)]::bigint[] as spark
@@ -190,3 +191,8 @@ async def states(tx: Tx) -> dict[str, int]:
 async def waiting(tx: Tx) -> int:
     """Return how many messages wait to be sent."""
     return await tx.value("select count(*) from outbox where state = 'queued'")
+
+
+async def outdated_clients(tx: Tx) -> dict[str, datetime]:
+    """Return which clients are refused, and since when."""
+    return dict(await tx.tuples("select client, since from outdated_clients order by client"))

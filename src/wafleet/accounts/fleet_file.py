@@ -11,9 +11,11 @@
             enabled: true
             metadata: {crm: "77"}
             settings: {pace: {per_second: 0.5}, keep_alive_s: 30}
+                                       # a linked device: {device: {proxy: "${SHARQ_PROXY}", name: Front desk}}
             credentials: ${SHARQ_TOKEN}   # only for transports whose credentials are entered
 
-What an entry leaves out stays as it is. `${NAME}` as the whole of a credential is read from the environment. Applying a
+What an entry leaves out stays as it is. `${NAME}` as the whole of a credential or of a proxy is read from the
+environment. Applying a
 file twice does nothing the second time; accounts that it does not name stay, unless pruning is asked for, and pruning
 looks only at the tenants that the file names. Tenants are added, never removed.
 """
@@ -29,10 +31,12 @@ from msgspec import UNSET, UnsetType
 
 from wafleet.accounts import core_yaml
 from wafleet.accounts.model import Checked, Fields, checked, hint
+from wafleet.accounts.private import HIDDEN
 from wafleet.accounts.settings import convert
 from wafleet.domain.errors import Conflict, Invalid
 from wafleet.domain.ids import AccountId, TenantId
 
+SECRET: Final = frozenset({"credentials", "proxy"})  # keys whose values may come from the environment
 _REFERENCE: Final = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 
 
@@ -106,6 +110,7 @@ class Standing:
     settings: dict[str, Any]
     enabled: bool
     credentials: str | None = None  # in plain, where the file has some to compare with
+    password: str | None = None  # of the proxy in its settings, likewise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -211,6 +216,8 @@ def _differences(new: Checked, now: Standing) -> Iterator[FieldChange]:
             yield FieldChange(field=field, before=before, after=after)
     if new.enabled is not None and new.enabled is not now.enabled:
         yield FieldChange(field="enabled", before=now.enabled, after=new.enabled)
+    if new.password and new.password not in {HIDDEN, now.password}:
+        yield FieldChange(field="password", before=HIDDEN if now.password else None, after=HIDDEN)
     if new.credentials is not None and new.credentials != now.credentials:
         before = f"...{hint(now.credentials)}" if now.credentials else None
         yield FieldChange(field="credentials", before=before, after=f"...{hint(new.credentials)}")
@@ -233,7 +240,7 @@ def _resolved(raw: Any, at: str, environment: Mapping[str, str], *, secret: bool
         case dict():
             values = cast(dict[Any, Any], raw)
             return {
-                key: _resolved(value, f"{at}.{key}".lstrip("."), environment, secret=secret or key == "credentials")
+                key: _resolved(value, f"{at}.{key}".lstrip("."), environment, secret=secret or key in SECRET)
                 for key, value in values.items()
             }
         case list():

@@ -4,10 +4,11 @@ from collections.abc import Mapping, Sequence
 
 import psycopg
 
-from wafleet.accounts import store
-from wafleet.accounts.changes import Changes, Sealer
+from wafleet.accounts import private, store
+from wafleet.accounts.changes import Changes
 from wafleet.accounts.fleet_file import Action, Change, FleetFile, Standing, Wanted, entries, plan
 from wafleet.accounts.model import LONGEST_NAME, about, line
+from wafleet.accounts.private import Sealer
 from wafleet.accounts.service import Accounts
 from wafleet.accounts.store import Held, TenantRow
 from wafleet.domain.errors import Forbidden, NotFound
@@ -50,7 +51,9 @@ class FleetFiles:
         doing = self._accounts.changes
         wanted = {str(one.new.phone): one for one in entries(file, doing.check)}
         tenants = {one.name.casefold(): one for one in await store.tenants(tx)}
-        standing = [self._standing(one, wanted) for one in await store.standing(tx)]
+        compared = [phone for phone, one in wanted.items() if one.new.credentials is not None]
+        rows = await store.standing(tx, with_credentials=compared)
+        standing = [self._standing(one, wanted) for one in rows]
         names = [one.name for one in tenants.values()]
         changes = plan(file, standing, tenants=names, prune=prune, check=doing.check)
         ids = await _ensure_tenants(tx, caller, file, tenants)
@@ -72,7 +75,6 @@ class FleetFiles:
 
     def _standing(self, row: store.StandingRow, wanted: Mapping[str, Wanted]) -> Standing:
         entry = wanted.get(row.phone)
-        compared = entry is not None and entry.new.credentials is not None
         return Standing(
             id=row.id,
             tenant_id=row.tenant_id,
@@ -85,16 +87,25 @@ class FleetFiles:
             metadata=row.metadata,
             settings=row.settings,
             enabled=row.desired == "running",
-            credentials=self._opened(row) if compared else None,
+            credentials=self._opened(row),
+            password=self._password(row) if entry is not None and entry.new.password else None,
         )
 
     def _opened(self, row: store.StandingRow) -> str | None:
-        """Return the stored credentials; those that cannot be read any more differ from any others."""
+        """Return the credentials that were read; those that cannot be decrypted any more differ from any others."""
         if row.credentials is None:
             return None
         try:
             return self._secrets.decrypt(row.credentials, about=about(row.id)).decode()
         except (SecretError, UnicodeDecodeError):
+            return None
+
+    def _password(self, row: store.StandingRow) -> str | None:
+        if row.private is None:
+            return None
+        try:
+            return private.opened(self._secrets, row.private, account=row.id)
+        except SecretError:
             return None
 
 
@@ -113,7 +124,7 @@ async def _write(
         return [await doing.create(tx, caller, wanted.new, tenant=tenant, at=wanted.at)]
     if change.action is Action.UPDATE and change.account is not None:
         fields = {one.field for one in change.fields}
-        new = wanted.new.only(fields)
+        new = wanted.new.only(fields | {"password"})
         await doing.update(tx, caller, held[change.account], new, at=wanted.at)
     return []
 

@@ -7,6 +7,7 @@ from typing import Any, Final, TypedDict
 
 import msgspec
 
+from wafleet.accounts import private
 from wafleet.accounts.settings import read_settings, stored
 from wafleet.domain import phone
 from wafleet.domain.account import Desired, State, explain
@@ -49,6 +50,11 @@ class Account:
     node: str | None  # which node holds its session
     last_inbound_at: Stamp | None
     last_sent_at: Stamp | None
+    phone_seen_at: Stamp | None  # of a linked device: when its phone was last in touch
+    provider: dict[str, str]  # what its network last said of it: quality, limit, status
+    last_call_at: Stamp | None  # when its network last called wafleet
+    call_refused_at: Stamp | None  # when a call was last refused, and why
+    call_refused: str
     waiting: int  # messages in its outbox
     created_at: Stamp
     updated_at: Stamp
@@ -127,6 +133,7 @@ class Checked:
     settings: dict[str, Any] | None = None
     enabled: bool | None = None
     credentials: str | None = None
+    password: str | None = None  # of the proxy in `settings`; "" when there is none, *** for the one that is stored
 
     def public(self) -> dict[str, Any]:
         """Return what was given, without the credentials."""
@@ -140,6 +147,7 @@ class Checked:
 
 def checked(fields: Fields, *, at: str = "") -> Checked:
     """Read fields as a person wrote them. Raises Invalid naming the field, with `at` before it."""
+    settings, password = _settings(fields, at)
     return Checked(
         name=line(fields["name"], f"{at}name", LONGEST_NAME) if "name" in fields else None,
         phone=phone.normalise(fields["phone"], field=f"{at}phone") if "phone" in fields else None,
@@ -147,7 +155,8 @@ def checked(fields: Fields, *, at: str = "") -> Checked:
         role=line(fields["role"], f"{at}role", LONGEST_ROLE, empty=True) if "role" in fields else None,
         priority=_priority(fields["priority"], f"{at}priority") if "priority" in fields else None,
         metadata=_metadata(fields["metadata"], f"{at}metadata") if "metadata" in fields else None,
-        settings=stored(read_settings(fields["settings"], field=f"{at}settings")) if "settings" in fields else None,
+        settings=settings,
+        password=password,
         enabled=fields.get("enabled"),
         credentials=_secret(fields["credentials"], f"{at}credentials") if "credentials" in fields else None,
     )
@@ -178,13 +187,20 @@ def wanted(text: str | None) -> str | None:
 def hint(secret: str) -> str:
     """Return the end of a secret by which its owner recognises it, or nothing where it is too short to show."""
     if secret.startswith("{"):
-        secret = max(msgspec.json.decode(secret, type=dict[str, str]).values(), key=len, default="")
+        parts = msgspec.json.decode(secret, type=dict[str, str])
+        secret = parts.get("accountSid") or max(parts.values(), key=len, default="")
     return secret[-SHOWN_OF_SECRET:] if len(secret) >= SHORTEST_SHOWN else ""
 
 
 def about(account: AccountId) -> bytes:
     """Name what an account's encrypted credentials belong to, so that they cannot be moved to another row."""
     return account.bytes
+
+
+def _settings(fields: Fields, at: str) -> tuple[dict[str, Any] | None, str | None]:
+    if "settings" not in fields:
+        return None, None
+    return private.split(stored(read_settings(fields["settings"], field=f"{at}settings")))
 
 
 def _priority(value: int, field: str) -> int:

@@ -5,7 +5,8 @@ from typing import Annotated, Any, Final, cast
 from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import AwareDatetime, BaseModel, Field
 
-from wafleet.accounts import pictures
+from wafleet.accounts import pictures, providers_routes
+from wafleet.accounts.asks import MOST_PHONES, Asks
 from wafleet.accounts.fleet_file import Change, from_data
 from wafleet.accounts.fleet_files import FleetFiles
 from wafleet.accounts.model import (
@@ -36,7 +37,7 @@ Wanted = Annotated[str | None, Query(max_length=100)]
 Search = Annotated[str | None, Query(max_length=100, description="looked for in names, phones and roles")]
 Since = Annotated[AwareDatetime | None, Query(description="left out: 24 hours before `until`")]
 Until = Annotated[AwareDatetime | None, Query(description="left out: now")]
-Settings = Annotated[dict[str, Any], Field(description="pace, keep_alive_s, commands; replaced as a whole")]
+Settings = Annotated[dict[str, Any], Field(description="pace, commands, those of the transport; replaced as a whole")]
 Metadata = Annotated[dict[str, Any], Field(description="anything; it is echoed in events; replaced as a whole")]
 Priority = Annotated[int, Field(ge=-HIGHEST_PRIORITY, le=HIGHEST_PRIORITY, description="higher starts first")]
 Secret = Annotated[
@@ -83,6 +84,36 @@ class LinkBody(Body):
     again: bool = Field(False, description="link anew although it is connected, or begin with a new code")
 
 
+class LookupBody(Body):
+    phones: list[str] = Field(
+        min_length=1, max_length=MOST_PHONES, description="any usual spelling", examples=[["+447700900123"]]
+    )
+
+
+class LookedUp(BaseModel):
+    """One number that was looked up."""
+
+    phone: str
+    on_whatsapp: bool | None = Field(description="null: WhatsApp cannot tell")
+
+
+class TemplateView(BaseModel):
+    """Words that the network approved beforehand, so that they may be sent at any time."""
+
+    name: str = Field(description="what `name` of a message's template is")
+    language: str = ""
+    status: str = Field("", description="the network's own word, such as APPROVED")
+    category: str = ""
+    text: str = Field("", description="its words, with the blanks in them")
+    header: str = Field("", description="what stands above: TEXT, or the kind of file it wants")
+    variables: list[str] = Field([], description="the blanks to be filled, by the names `variables` takes")
+
+
+class TypingBody(Body):
+    to: str = Field(max_length=200, description="the customer's phone, or their id as messages name it")
+    on: bool = Field(True, description="somebody is writing, or no longer")
+
+
 class FleetFileBody(Body):
     file: dict[str, Any] = Field(
         description="a fleet file's content: `tenants`, each with `name` and `accounts`",
@@ -112,12 +143,41 @@ def file_router(files: FleetFiles, auth: Auth) -> APIRouter:
     return routes
 
 
+def asks_router(asks: Asks, accounts: Accounts, auth: Auth) -> APIRouter:
+    """Return the routes that ask WhatsApp through an account's session, wherever it is held."""
+    refused: dict[int | str, dict[str, Any]] = {409: {}, 504: {}}
+    routes = APIRouter(prefix="/accounts/{account}", tags=["accounts"], responses=refused)
+    sender = Depends(auth.may(Scope.SEND))
+
+    @routes.post("/lookups")
+    async def lookups(account: Named, body: LookupBody, caller: Annotated[Caller, sender]) -> list[LookedUp]:
+        """Tell which numbers are on WhatsApp. What was asked within a day is remembered. 422 `cannot_do`: not here."""
+        found = await accounts.resolve(caller, account)
+        answers = await asks.lookup(caller, found.id, body.phones)
+        return [LookedUp(phone=phone, on_whatsapp=there) for phone, there in answers.items()]
+
+    @routes.post("/typing", status_code=204)
+    async def typing(account: Named, body: TypingBody, caller: Annotated[Caller, sender]) -> None:
+        """Show a customer that somebody is writing. 422 `cannot_do` where the transport has no such thing."""
+        found = await accounts.resolve(caller, account)
+        await asks.typing(caller, found.id, to=body.to, on=body.on)
+
+    @routes.get("/templates")
+    async def templates(account: Named, caller: Annotated[Caller, Depends(auth.may(Scope.READ))]) -> list[TemplateView]:
+        """List the templates the network approved for this account. 422 `cannot_do` where it has no such list."""
+        found = await accounts.resolve(caller, account)
+        return [TemplateView.model_validate(one) for one in await asks.templates(caller, found.id)]
+
+    return routes
+
+
 def router(accounts: Accounts, fleet: Fleet, auth: Auth) -> APIRouter:
     """Return every route of this slice."""
     routes = APIRouter()
     for part in (
         _many(accounts, auth),
         _one(accounts, auth),
+        providers_routes.router(accounts, auth),
         _linking(accounts, auth),
         _figures(accounts, fleet, auth),
     ):

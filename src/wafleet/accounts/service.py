@@ -5,9 +5,11 @@ from contextlib import asynccontextmanager
 from typing import Final
 from uuid import UUID
 
-from wafleet.accounts import store
-from wafleet.accounts.changes import Changes, Sealer, limit_of, there
+from wafleet.accounts import moves, store
+from wafleet.accounts.changes import Changes, limit_of, there
 from wafleet.accounts.model import Account, Fields, PairingView, searchable, wanted
+from wafleet.accounts.moves import Moved
+from wafleet.accounts.private import Sealer
 from wafleet.accounts.store import Held, Narrow
 from wafleet.domain import phone
 from wafleet.domain.account import State
@@ -26,12 +28,22 @@ SESSIONS: Final = "sessions"  # woken with the ids of accounts whose session may
 class Accounts:
     """The fleet's accounts: create, find, change, link, start and stop them.
 
+    public_url  how networks reach this installation, where that is known
+
     Everything is within the caller's sight: another tenant's account, and one outside a token's limit, does not exist.
     """
 
-    def __init__(self, db: Db, *, secrets: Sealer, wakes: Wakes, transports: Mapping[str, Transport]) -> None:
-        self._db, self._wakes = db, wakes
-        self.changes = Changes(secrets, transports)
+    def __init__(
+        self,
+        db: Db,
+        *,
+        secrets: Sealer,
+        wakes: Wakes,
+        transports: Mapping[str, Transport],
+        public_url: str | None = None,
+    ) -> None:
+        self._db, self._wakes, self.public_url = db, wakes, public_url
+        self.changes, self._transports = Changes(secrets, transports), transports
 
     async def get(self, caller: Caller, account: UUID) -> Account:
         """Return one account. Raises NotFound."""
@@ -107,6 +119,27 @@ class Accounts:
         async with self._changing(caller, account) as (tx, held):
             await self.changes.update(tx, caller, held, new)
             return there(await store.account(tx, id=account, only=None))
+
+    async def move(self, caller: Caller, account: UUID, fields: Fields, *, dry_run: bool = False) -> Moved:
+        """Move an account to another transport; its history stays. Raises NotFound, Invalid, Conflict.
+
+        fields   transport, credentials and settings; sections of `settings` that are left out stay as they are
+        dry_run  say what it would mean and change nothing; nothing but the transport is needed then
+        """
+        async with self._changing(caller, account) as (tx, held):
+            if dry_run:
+                told = await moves.weigh(tx, self.changes, self._transports, held, fields)
+            else:
+                told = await moves.move(tx, self.changes, self._transports, caller, held, fields)
+            moved = there(await store.account(tx, id=account, only=None))
+        return Moved(
+            account=moved,
+            was=held.transport,
+            notes=told.notes,
+            unknown_people=told.people,
+            some_unknown=told.some,
+            unsendable=told.unsendable,
+        )
 
     async def delete(self, caller: Caller, account: UUID) -> None:
         """Take an account out of the fleet. Its history stays, and so does an encrypted copy of its credentials."""

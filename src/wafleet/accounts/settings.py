@@ -9,6 +9,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Meta
 
+from wafleet.accounts.private import check_proxy
+from wafleet.accounts.providers import GatewaySession, MetaNumber, Twilio
 from wafleet.domain import phone
 from wafleet.domain.errors import Invalid
 
@@ -58,19 +60,43 @@ class Pace(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     quiet: Quiet | None = None
 
 
+class Device(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """How a linked device reaches WhatsApp, and what its phone calls it; takes effect at the next connection."""
+
+    proxy: str | None = None  # "http://user:password@proxy.example.com:8080"; the password is shown as ***
+    name: Annotated[str, Meta(min_length=1, max_length=25)] | None = None  # in the phone's list, from linking on
+
+    def __post_init__(self) -> None:
+        if self.name is not None and not (self.name.strip() and self.name.isprintable()):
+            raise ValueError("a device's name is one line of text: write at least one letter")
+
+
 class AccountSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
     """One account's own settings; what is left out follows the installation's."""
 
     pace: Pace = Pace()
     keep_alive_s: Annotated[float, Meta(ge=1, le=3600)] | None = None
+    device: Device = Device()
+    twilio: Twilio = Twilio()
+    meta: MetaNumber = MetaNumber()
+    gateway: GatewaySession = GatewaySession()
     commands: tuple[str, ...] = ()  # phones that may use chat commands, E.164
 
 
 def read_settings(raw: Mapping[str, Any], *, field: str = "settings") -> AccountSettings:
     """Read settings as a person wrote them. Raises Invalid naming the field's path."""
     settings = convert(raw, AccountSettings, field=field)
+    if settings.device.proxy is not None:
+        _check_proxy(settings.device.proxy, f"{field}.device.proxy")
     commands = [phone.normalise(one, field=f"{field}.commands[{i}]") for i, one in enumerate(settings.commands)]
     return msgspec.structs.replace(settings, commands=tuple(dict.fromkeys(commands)))
+
+
+def _check_proxy(proxy: str, field: str) -> None:
+    try:
+        check_proxy(proxy)
+    except ValueError as error:
+        raise Invalid(field, f"{field}: {error}") from None
 
 
 def stored(settings: AccountSettings) -> dict[str, Any]:

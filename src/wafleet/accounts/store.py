@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any, Final, LiteralString
 from uuid import UUID
 
@@ -16,7 +17,8 @@ _ACCOUNT: Final[LiteralString] = """
     select a.id, a.tenant_id, t.name as tenant, a.name, a.phone, a.transport, a.role, a.priority, a.metadata,
            a.settings, a.desired, a.state, a.reason, a.detail, a.state_since, a.retry_at, a.credentials_hint,
            a.credentials is not null and a.state <> 'logged_out' as linked, l.holder as node,
-           v.last_inbound_at, v.last_sent_at,
+           v.last_inbound_at, v.last_sent_at, v.phone_seen_at, a.provider, v.last_call_at, v.call_refused_at,
+           coalesce(v.call_refused, '') as call_refused,
            (select count(*) from outbox o where o.account_id = a.id and o.state = 'queued') as waiting,
            a.created_at, a.updated_at
       from accounts a
@@ -43,7 +45,8 @@ class Held:
     desired: str
     state: State
     reason: str
-    credentials: bytes | None
+    linked: bool  # it has credentials
+    private: bytes | None  # passwords of its settings, encrypted
     retired: bool  # it had credentials once that were put away
     pairing: dict[str, Any] | None
 
@@ -122,7 +125,7 @@ async def hold(tx: Tx, *, id: UUID, only: Sequence[AccountId] | None) -> Held | 
         Held,
         """
         select a.id, a.tenant_id, a.name, a.phone, a.transport, a.role, a.priority, a.metadata, a.settings, a.desired,
-               a.state, a.reason, a.credentials, a.pairing,
+               a.state, a.reason, a.credentials is not null as linked, a.private, a.pairing,
                exists (select 1 from retired_credentials r where r.account_id = a.id) as retired
           from accounts a
          where a.id = %(id)s and a.deleted_at is null and (%(only)s::uuid[] is null or a.id = any(%(only)s))
@@ -143,14 +146,16 @@ async def insert(
     state: State,
     credentials: bytes | None,
     hint: str,
+    private: bytes | None,
+    reason: str,
 ) -> None:
     """Add an account. Raises UniqueViolation on accounts_phone or accounts_name."""
     await tx.run(
         """
         insert into accounts (id, tenant_id, name, phone, transport, role, priority, metadata, settings, desired, state,
-                              reason, credentials, credentials_hint)
+                              reason, credentials, credentials_hint, private)
         values (%(id)s, %(tenant)s, %(name)s, %(phone)s, %(transport)s, %(role)s, %(priority)s, %(metadata)s,
-                %(settings)s, %(desired)s, %(state)s, %(reason)s, %(credentials)s, %(hint)s)
+                %(settings)s, %(desired)s, %(state)s, %(reason)s, %(credentials)s, %(hint)s, %(private)s)
         """,
         id=id,
         tenant=tenant,
@@ -163,7 +168,8 @@ async def insert(
         settings=Jsonb(new.settings or {}),
         desired=desired,
         state=state,
-        reason={State.NEW: "created", State.DISABLED: "stopped"}.get(state, "starting"),
+        reason=reason,
+        private=private,
         credentials=credentials,
         hint=hint,
     )
@@ -248,8 +254,11 @@ async def keep_credentials(tx: Tx, *, id: AccountId, credentials: bytes, hint: s
     )
 
 
-async def retire_credentials(tx: Tx, *, id: AccountId, reason: str) -> bool:
-    """Put an account's credentials away, still encrypted: nothing is ever lost by unlinking. False: it had none."""
+async def retire_credentials(tx: Tx, *, id: AccountId, reason: str, stay: bool = False) -> bool:
+    """Put an account's credentials away, still encrypted: nothing is ever lost by unlinking. False: it had none.
+
+    stay  they remain the account's own as well
+    """
     kept = await tx.run(
         """
         insert into retired_credentials (tenant_id, account_id, credentials, reason)
@@ -258,10 +267,24 @@ async def retire_credentials(tx: Tx, *, id: AccountId, reason: str) -> bool:
         id=id,
         reason=reason,
     )
-    await tx.run(
-        "update accounts set credentials = null, credentials_hint = '', updated_at = now() where id = %(id)s", id=id
-    )
+    if not stay:
+        await tx.run(
+            "update accounts set credentials = null, credentials_hint = '', updated_at = now() where id = %(id)s", id=id
+        )
     return kept == 1
+
+
+async def want_removal(tx: Tx, *, id: AccountId, within: timedelta, detail: str) -> None:
+    """Ask whichever node comes first to remove the device from its phone's list; it is given up after `within`."""
+    sql = """
+        update accounts set remove_until = now() + %(within)s, detail = %(detail)s, updated_at = now() where id = %(id)s
+    """
+    await tx.run(sql, id=id, within=within, detail=detail)
+
+
+async def keep_private(tx: Tx, *, id: AccountId, private: bytes | None) -> None:
+    """Store the encrypted passwords of an account's settings."""
+    await tx.run("update accounts set private = %(private)s where id = %(id)s", id=id, private=private)
 
 
 async def bury(tx: Tx, *, id: AccountId) -> None:
@@ -307,7 +330,8 @@ class StandingRow:
     metadata: dict[str, Any]
     settings: dict[str, Any]
     desired: str
-    credentials: bytes | None
+    credentials: bytes | None  # only where they were asked for
+    private: bytes | None  # passwords of its settings, encrypted
 
 
 async def one_file_at_a_time(tx: Tx) -> None:
@@ -315,17 +339,19 @@ async def one_file_at_a_time(tx: Tx) -> None:
     await tx.value("select pg_advisory_xact_lock(hashtext('wafleet fleet file'))")
 
 
-async def standing(tx: Tx) -> list[StandingRow]:
-    """Return every account in reach, by tenant and name."""
+async def standing(tx: Tx, *, with_credentials: Sequence[str]) -> list[StandingRow]:
+    """Return every account in reach, by tenant and name. Credentials are large: only those of these phones are read."""
     return await tx.all(
         StandingRow,
         """
         select a.id, a.tenant_id, t.name as tenant, a.name, a.phone, a.transport, a.role, a.priority, a.metadata,
-               a.settings, a.desired, a.credentials
+               a.settings, a.desired, a.private,
+               case when a.phone = any(%(phones)s) then a.credentials end as credentials
           from accounts a join tenants t on t.id = a.tenant_id
          where a.deleted_at is null
          order by lower(t.name), lower(a.name), a.id
         """,
+        phones=list(with_credentials),
     )
 
 

@@ -105,6 +105,11 @@ class Fleet:
             counts = await figures.states(tx)
         return {state.value: counts.get(state.value, 0) for state in State} | {"total": sum(counts.values())}
 
+    async def outdated_clients(self) -> Mapping[str, datetime]:
+        """Return which clients WhatsApp refuses as too old, and since when."""
+        async with self._db.fleet_tx() as tx:
+            return await figures.outdated_clients(tx)
+
     async def waiting(self) -> int:
         """Return how many messages of all tenants wait to be sent."""
         async with self._db.fleet_tx() as tx:

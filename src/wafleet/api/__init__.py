@@ -1,6 +1,6 @@
 """The HTTP face: one app, made of every slice's router."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Any, Final
@@ -9,6 +9,7 @@ from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 from starlette.middleware import Middleware
 from starlette.routing import BaseRoute
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from wafleet.api import health
 from wafleet.api.health import HealthSources
@@ -16,6 +17,7 @@ from wafleet.api.limits import RateLimit
 from wafleet.api.middleware import BodyLimit, Frame, HeadAsGet, Measured
 from wafleet.api.openapi import document
 from wafleet.api.problems import Problem, ProblemResponse, add_handlers, problem, request_id
+from wafleet.media import routes as media
 from wafleet.tenants import Auth
 
 __all__ = [
@@ -29,6 +31,7 @@ __all__ = [
 ]
 
 PREFIX: Final = "/api/v1"
+UPLOAD: Final = f"{PREFIX}{media.UPLOAD}"
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 
@@ -37,11 +40,23 @@ class HttpLimits:
     """How much one caller may ask for at once."""
 
     body_bytes: int = 1_000_000
+    upload_bytes: int = 101_000_000  # of a file, and the form around it
     requests_per_s: float = 2_000  # per token, cookie or address
     burst: float = 4_000
 
 
 class _Http(FastAPI):
+    """Hands requests to apps that answer for themselves, by the beginning of the path: nothing below sees them."""
+
+    beside: Sequence[tuple[str, ASGIApp]] = ()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            for prefix, app in self.beside:
+                if scope["path"].startswith(prefix):
+                    return await app(scope, receive, send)
+        return await super().__call__(scope, receive, send)
+
     def openapi(self) -> dict[str, Any]:
         if not self.openapi_schema:
             self.openapi_schema = document(version=self.version, routes=self.routes)
@@ -55,6 +70,7 @@ def build_http(
     routers: Sequence[APIRouter],
     pages: Sequence[APIRouter] = (),
     plain: Sequence[BaseRoute] = (),
+    beside: Mapping[str, ASGIApp] | None = None,
     limits: HttpLimits | None = None,
     https: bool = False,
     lifespan: Lifespan | None = None,
@@ -63,7 +79,8 @@ def build_http(
 
     routers    of the slices; mounted under /api/v1 and shown in /openapi.json
     pages      of the console; mounted at / and not shown
-    plain      routes and mounts that FastAPI leaves alone: providers' webhooks, static files
+    plain      routes and mounts that FastAPI leaves alone: static files
+    beside     by prefix of the path: apps that take requests before anything else sees them, such as networks' calls
     https      people reach it over https, whatever this process sees: sends HSTS
     """
     limits = limits or HttpLimits()
@@ -78,10 +95,11 @@ def build_http(
             Middleware(Frame, https=https),
             Middleware(Measured, prefix=PREFIX),
             Middleware(RateLimit, clock=health_sources.clock, per_s=limits.requests_per_s, burst=limits.burst),
-            Middleware(BodyLimit, most_bytes=limits.body_bytes),
+            Middleware(BodyLimit, most_bytes=limits.body_bytes, uploads={UPLOAD: limits.upload_bytes}),
             Middleware(HeadAsGet),
         ],
     )
+    app.beside = tuple((beside or {}).items())
     add_handlers(app)
     app.include_router(health.router(health_sources, auth))
     for router in routers:

@@ -136,17 +136,21 @@ class Measured:
 
 
 class BodyLimit:
-    """Refuses a body over the limit: by its announced length before reading, else as soon as it has grown too long."""
+    """Refuses a body over the limit: by its announced length before reading, else as soon as it has grown too long.
 
-    def __init__(self, app: ASGIApp, *, most_bytes: int) -> None:
-        self._app, self._most = app, most_bytes
+    uploads  paths whose bodies are streamed and may be larger, with their limits
+    """
+
+    def __init__(self, app: ASGIApp, *, most_bytes: int, uploads: Mapping[str, int] | None = None) -> None:
+        self._app, self._usual, self._uploads = app, most_bytes, uploads or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             return await self._app(scope, receive, send)
-        sentence = f"The body is over the limit of {self._most} bytes: send less at once"
+        most = self._uploads.get(scope["path"], self._usual)
+        sentence = f"The body is over the limit of {most} bytes: send less at once"
         announced = header(scope, b"content-length") or b"0"
-        if not announced.isdigit() or int(announced) > self._most:
+        if not announced.isdigit() or int(announced) > most:
             headers = {"Connection": "close"}  # the rest of the body is not worth reading
             refusal = problem(scope[REQUEST_ID], status=413, code="too_large", detail=sentence, headers=headers)
             return await refusal(scope, receive, send)
@@ -156,7 +160,7 @@ class BodyLimit:
             nonlocal read
             message = await receive()
             read += len(message.get("body", b""))
-            if read > self._most:
+            if read > most:
                 # FastAPI passes only its own kind of exception through while it reads a body.
                 raise HTTPException(413, sentence, headers={"Connection": "close"})
             return message

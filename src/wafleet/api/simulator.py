@@ -28,12 +28,22 @@ class SayBody(Body):
     name: str = Field("", max_length=100, description="what the customer calls themselves")
 
 
+class ScanBody(Body):
+    """What a linked device shows. An account of the simulator's own needs neither."""
+
+    qr: str = Field(default="", max_length=1000, description="the text inside the QR code")
+    code: str = Field(default="", max_length=20, description="the pairing code")
+
+
 class FaultBody(Body):
     """Something goes wrong in the network."""
 
     account: str = Field(max_length=64, description="a phone, or * for all", examples=["+971501110001", "*"])
     kind: str = Field(max_length=40, examples=["deaf"])
     lasts_s: float | None = Field(None, ge=0, le=86_400, description="left out: as long as this kind usually does")
+    seconds: float | None = Field(None, ge=0, le=86_400, description="how much later, where the kind has that")
+    share: float = Field(1.0, ge=0, le=1, description="the chance that it hits one message")
+    detail: str = Field("", max_length=100, description="a code, where the kind has one")
 
 
 class LoadBody(Body):
@@ -68,6 +78,9 @@ class Done(BaseModel):
     id: str = ""
 
 
+_NOTHING = ScanBody()
+
+
 def router(folder: Path, auth: Auth) -> APIRouter:
     """Return the routes; `folder` is the simulator's."""
     routes = APIRouter(prefix="/simulator", tags=["simulator"])
@@ -99,10 +112,10 @@ def _interfering(routes: APIRouter, folder: Path, auth: Auth) -> None:
     admin = _platform(auth)
 
     @routes.post("/scan/{account}")
-    async def scan(account: str, caller: Annotated[Caller, Depends(admin)]) -> Done:
+    async def scan(account: str, caller: Annotated[Caller, Depends(admin)], body: ScanBody = _NOTHING) -> Done:
         """Scan the QR code of an account that is being linked, as its phone would."""
         async with _control(folder) as control:
-            await control.scan(phone.normalise(account, field="account"))
+            await control.scan(phone.normalise(account, field="account"), qr=body.qr, code=body.code)
         return Done()
 
     @routes.post("/say")
@@ -116,7 +129,14 @@ def _interfering(routes: APIRouter, folder: Path, auth: Auth) -> None:
     async def start_fault(body: FaultBody, caller: Annotated[Caller, Depends(admin)]) -> Done:
         """Let something go wrong; the kinds are those of `wafleet sim fault --help`."""
         async with _control(folder) as control:
-            await control.start_fault(_whose(body.account), body.kind, lasts=body.lasts_s)
+            await control.start_fault(
+                _whose(body.account),
+                body.kind,
+                lasts=body.lasts_s,
+                seconds=body.seconds,
+                share=body.share,
+                detail=body.detail,
+            )
         return Done()
 
     @routes.delete("/faults/{account}/{fault}")

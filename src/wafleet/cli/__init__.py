@@ -4,7 +4,7 @@ import sys
 
 import typer
 
-from wafleet.cli import ops, remote, sim, start
+from wafleet.cli import ops, remote, sim, sim_device, sim_gateway, sim_providers, start
 from wafleet.cli.sentences import explain
 
 app = typer.Typer(
@@ -17,6 +17,10 @@ app = typer.Typer(
 start.add_to(app)
 remote.add_to(app)
 ops.add_to(app)
+sim.sim.command()(sim_device.device)
+sim.sim.command()(sim_gateway.gateway)
+sim.sim.command()(sim_providers.twilio)
+sim.sim.command()(sim_providers.meta)
 app.add_typer(sim.sim, name="sim")
 
 

@@ -16,7 +16,8 @@ from rich.console import Console
 from rich.markup import escape
 from rich.panel import Panel
 
-from wafleet.cli.demo_world import MANAGER, PASSWORD, scenario
+from wafleet.cli.demo_world import DEVICES, MANAGER, PASSWORD, scenario
+from wafleet.clientlib import Unusable, find
 from wafleet.config import KeepAliveSettings, Settings, SimulatorSettings
 from wafleet.simulator.address import NotRunning, read_address
 from wafleet.simulator.scenario import dump
@@ -35,26 +36,41 @@ def settings_for(given: Settings) -> Settings:
             "data_dir": home,
             "admin_password": given.admin_password or SecretStr(PASSWORD),
             "simulator": SimulatorSettings(enabled=True, folder=home / "simulator"),
+            "devices": given.devices.model_copy(update={"emulator": home / "simulator"}),
+            "public_url": given.public_url or _own_url(given),
             "keep_alive": given.keep_alive if given.keep_alive != KeepAliveSettings() else watchful,
         }
     )
 
 
+def _own_url(given: Settings) -> str | None:
+    """Return where the providers of the demo reach it; a port that is not known yet has no address."""
+    return f"http://127.0.0.1:{given.port}" if given.port else None
+
+
 async def play(settings: Settings, accounts: int) -> None:
     """Run the network, the fleet on it and the people at work, until Ctrl-C."""
     from wafleet.app import App
-    from wafleet.cli.demo_fleet import Agents, settle_in
+    from wafleet.cli.demo_fleet import Agents, settle_devices, settle_in
+    from wafleet.cli.demo_providers import StandIns
     from wafleet.cli.fleet_report import report
     from wafleet.cli.serving import Address, serve
     from wafleet.engine.observe import start_logs
 
     settings.data_dir.mkdir(parents=True, exist_ok=True)
     start_logs(settings.data_dir / "logs", level=settings.log_level, console="off")
-    async with _simulator(settings.data_dir / "simulator", accounts), contextlib.AsyncExitStack() as stack:
+    folder, lacking = settings.data_dir / "simulator", _lacking()
+    async with _simulator(folder, accounts, devices=not lacking), contextlib.AsyncExitStack() as stack:
 
         async def ready(app: App, address: Address) -> None:
-            _greet(settings, address.url, address.token)
+            _greet(settings, address.url, address.token, lacking)
             await settle_in(app, accounts)
+            if not lacking:
+                await settle_devices(app, folder)
+            if settings.public_url:
+                providers = StandIns(folder, settings.public_url)
+                stack.callback(providers.stop)
+                await providers.settle(app)
             agents = asyncio.create_task(Agents(app).run())
             stack.callback(agents.cancel)
             await report(app, screen)
@@ -64,9 +80,9 @@ async def play(settings: Settings, accounts: int) -> None:
 
 
 @contextlib.asynccontextmanager
-async def _simulator(folder: Path, accounts: int) -> AsyncGenerator[None]:
+async def _simulator(folder: Path, accounts: int, *, devices: bool) -> AsyncGenerator[None]:
     """Run the network in a process of its own, so that killing wafleet does not kill WhatsApp; join one that runs."""
-    child = await asyncio.to_thread(_start, folder, accounts)
+    child = await asyncio.to_thread(_start, folder, accounts, devices)
     deadline = asyncio.get_running_loop().time() + START_S
     while not _running(folder):
         if asyncio.get_running_loop().time() > deadline or (child is not None and child.poll() is not None):
@@ -82,14 +98,24 @@ async def _simulator(folder: Path, accounts: int) -> AsyncGenerator[None]:
             await asyncio.to_thread(child.wait, 3)
 
 
-def _start(folder: Path, accounts: int) -> "subprocess.Popen[bytes] | None":
+def _lacking() -> str:
+    """Say why linked devices cannot run here; "" when they can."""
+    try:
+        find()
+    except Unusable as error:
+        return str(error)
+    return ""
+
+
+def _start(folder: Path, accounts: int, devices: bool) -> "subprocess.Popen[bytes] | None":
     if _running(folder):
         return None
     folder.mkdir(parents=True, exist_ok=True)
     script = folder / "scenario.yaml"
-    script.write_bytes(dump(scenario(accounts)))
+    script.write_bytes(dump(scenario(accounts, devices=devices)))
     log = (folder / "simulator.log").open("ab")
-    command = [sys.executable, "-m", "wafleet.simulator", "--folder", str(folder), "--scenario", str(script)]
+    program = "wafleet.emulator" if devices else "wafleet.simulator"
+    command = [sys.executable, "-m", program, "--folder", str(folder), "--scenario", str(script)]
     with log:
         return subprocess.Popen(command, start_new_session=True, stdin=subprocess.DEVNULL, stdout=log, stderr=log)  # noqa: S603
 
@@ -104,7 +130,7 @@ def _running(folder: Path) -> bool:
     return True
 
 
-def _greet(settings: Settings, url: str, token: str) -> None:
+def _greet(settings: Settings, url: str, token: str, lacking: str) -> None:
     """Say where it is and what to try; commands stand free, so that they can be copied."""
     password = settings.admin_password.get_secret_value() if settings.admin_password else PASSWORD
     lines = (
@@ -117,9 +143,17 @@ def _greet(settings: Settings, url: str, token: str) -> None:
         screen.print(f"[bold green]{number}[/] {what}", soft_wrap=True)
         for command in commands:
             screen.print(f"  [cyan]{escape(command)}[/]", soft_wrap=True)
+    screen.print(f"\n{_about_devices(lacking)}", soft_wrap=True)
     if "WAFLEET_DATA_DIR" in os.environ:
         screen.print(f"\n[dim]first, in the other terminal: export WAFLEET_DATA_DIR={settings.data_dir}[/]")
     screen.print(f"\n[dim]data and logs in {settings.data_dir}; Ctrl-C stops everything[/]\n", soft_wrap=True)
+
+
+def _about_devices(lacking: str) -> str:
+    if lacking:
+        return f"[dim]Linked devices are left out: {escape(lacking)}[/]"
+    names = " and ".join(name for _, name, _, _ in DEVICES)
+    return f"[bold]{names}[/] are linked devices: the real client library, linked to a WhatsApp server in this box."
 
 
 def _things_to_try() -> tuple[tuple[str, ...], ...]:

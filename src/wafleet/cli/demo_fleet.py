@@ -2,23 +2,26 @@
 
 import asyncio
 import random
+from pathlib import Path
 from uuid import UUID
 
 import structlog
 
 from wafleet.accounts import Account, Fields
 from wafleet.app import App
-from wafleet.cli.demo_world import BROKERS, GRILL, MANAGER, NUMBERS, POOL, REPLIES, phones
+from wafleet.cli.demo_world import BROKERS, DEVICES, GRILL, MANAGER, NUMBERS, POOL, REPLIES, phones
 from wafleet.domain.account import State
 from wafleet.domain.errors import WafleetError
 from wafleet.domain.ids import AccountId
 from wafleet.domain.message import Text
 from wafleet.engine.db import DatabaseAway
 from wafleet.inbox import Conversations, Narrow
+from wafleet.simulator.control import Control, NotDone
 from wafleet.tenants import Caller
 
 log = structlog.get_logger(__name__)
 AT_ONCE = 6  # accounts made at a time
+LINK_S = 30.0  # for a phone of the demo to link
 
 
 async def settle_in(app: App, accounts: int) -> list[Account]:
@@ -40,6 +43,39 @@ async def settle_in(app: App, accounts: int) -> list[Account]:
 
     pool = [(POOL, f"Pool {phone[-4:]}", phone, "") for phone in phones(accounts)]
     return await asyncio.gather(*(settle(*one) for one in (*NUMBERS, *pool)))
+
+
+async def settle_devices(app: App, folder: Path) -> None:
+    """Make the demo's linked devices where they are missing, and be their phones: each scans the code it is shown."""
+    caller, here = Caller.local("demo"), app.slices.accounts
+    control = await Control.at(folder)
+    try:
+        for tenant, name, phone, role in DEVICES:
+            account = await here.find(caller, phone)
+            if account is None:
+                owner = await app.slices.tenants.ensure(caller, tenant)
+                fields = Fields(name=name, phone=phone, transport="device", role=role, settings={"commands": [MANAGER]})
+                account = await here.create(caller, fields, tenant=owner.id)
+            if account.state in {State.NEW, State.LOGGED_OUT}:
+                await _link(app, control, account)
+    except (WafleetError, NotDone, ConnectionError) as error:
+        log.warning("demo_devices", error=str(error))
+    finally:
+        await control.close()
+
+
+async def _link(app: App, control: Control, account: Account) -> None:
+    caller, scanned = Caller.local("demo"), ""
+    await app.slices.accounts.link(caller, account.id)
+    deadline = asyncio.get_running_loop().time() + LINK_S
+    while asyncio.get_running_loop().time() < deadline:
+        shown = await app.slices.accounts.pairing(caller, account.id)
+        if shown.state is not State.LINKING:
+            return
+        if shown.qr and shown.qr != scanned:
+            scanned = shown.qr
+            await control.scan(account.phone, qr=shown.qr)
+        await asyncio.sleep(0.2)
 
 
 class Agents:

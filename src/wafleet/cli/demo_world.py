@@ -17,6 +17,17 @@ NUMBERS: Final = (
     (GRILL, "بيت المندي - العليا", "+966551110001", "primary"),
     (GRILL, "بيت المندي - الملقا", "+966551110002", "delivery"),
 )
+DEVICES: Final = (
+    (BROKERS, "Sharq Showroom", "+971501110011", "showroom"),
+    (GRILL, "Catering", "+966551110011", "catering"),
+)
+"""Linked devices, run by the real client library where it is installed."""
+PROVIDED: Final = (
+    (GRILL, "بيت المندي - التوصيل", "+966551110021", "orders", "twilio"),
+    (GRILL, "بيت المندي - الحفلات", "+966551110022", "parties", "twilio"),
+    (GRILL, "Bait Al Mandi Online", "+966551110031", "online", "meta"),
+)
+"""Numbers at providers, which stand-ins play."""
 REPLIES: Final = {
     BROKERS: (
         "Yes, it is still available. Shall I book a viewing?",
@@ -39,10 +50,12 @@ def phones(accounts: int) -> list[str]:
     return [f"+97152{n:07d}" for n in range(1, accounts - len(NUMBERS) + 1)]
 
 
-def scenario(accounts: int) -> Scenario:
+def scenario(accounts: int, *, devices: bool) -> Scenario:
     """Write the day of the demo: customers who chat, and a fault every few seconds."""
-    brokers = [phone for tenant, _, phone, _ in NUMBERS if tenant == BROKERS]
-    grill = [phone for tenant, _, phone, _ in NUMBERS if tenant == GRILL]
+    numbers = (*NUMBERS, *(DEVICES if devices else ()))
+    brokers = [phone for tenant, _, phone, _ in numbers if tenant == BROKERS]
+    grill = [phone for tenant, _, phone, _ in numbers if tenant == GRILL]
+    grill += [phone for _, _, phone, _, _ in PROVIDED]
     pool = phones(accounts)
     crowds = [
         Crowd(count=10, accounts=brokers, topic="property", language="en", chats_per_minute=1.5, prefix="+97155"),

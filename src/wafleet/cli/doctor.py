@@ -49,7 +49,13 @@ async def _parts(settings: Settings) -> AsyncGenerator[Finding]:
 
     from wafleet.cli import doctor_database, doctor_machine
 
-    for look in (doctor_machine.folder, doctor_machine.space, doctor_machine.port, doctor_machine.simulator):
+    for look in (
+        doctor_machine.folder,
+        doctor_machine.space,
+        doctor_machine.port,
+        doctor_machine.simulator,
+        doctor_machine.devices,
+    ):
         yield await asyncio.to_thread(look, settings)
     async for one in doctor_database.looks(settings):
         yield one

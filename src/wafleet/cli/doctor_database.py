@@ -10,6 +10,7 @@ from wafleet.cli.database import CALLER, opened
 from wafleet.cli.findings import Finding
 from wafleet.cli.ops_store import database_time, wrapped_by
 from wafleet.config import Settings
+from wafleet.domain.absence import absence
 from wafleet.domain.account import Desired, State, explain
 from wafleet.engine.clock import Clock, SystemClock
 from wafleet.engine.db import DatabaseAway, Db
@@ -38,6 +39,8 @@ async def looks(settings: Settings) -> AsyncGenerator[Finding]:
                 clock = SystemClock()
                 yield await _keys(db, settings)
                 yield await _clock(db, clock)
+                async for one in _clients(db, clock):
+                    yield one
                 async for one in _accounts(db, clock):
                     yield one
     except (PostgresError, SchemaError, DatabaseAway, psycopg.Error) as error:
@@ -84,6 +87,15 @@ async def _clock(db: Db, clock: Clock) -> Finding:
     return Finding("clock", "warn", says, remedy) if off > SLOW_S else Finding("clock", "ok", says)
 
 
+async def _clients(db: Db, clock: Clock) -> AsyncGenerator[Finding]:
+    """One line for each client that WhatsApp refuses, however many numbers wait because of it."""
+    from wafleet.accounts import Fleet
+
+    for client, since in (await Fleet(db, clock).outdated_clients()).items():
+        says = f"WhatsApp no longer accepts {client}, since {since:%Y-%m-%d %H:%M} UTC"
+        yield Finding("linked devices", "bad", says, "Update wafleet; its numbers wait until then, nothing is lost.")
+
+
 async def _accounts(db: Db, clock: Clock) -> AsyncGenerator[Finding]:
     """One line for each account that will not come back by itself, and one for all others."""
     from wafleet.accounts import Fleet
@@ -94,5 +106,9 @@ async def _accounts(db: Db, clock: Clock) -> AsyncGenerator[Finding]:
     yield Finding("accounts", "ok", f"{online} of {len(rows)} that should run are online")
     for row in stuck[:SHOWN]:
         yield Finding(f"{row.name} {row.phone}", "warn", f"{row.state}: {row.sentence}", row.next_step)
+    for row in rows:
+        away = absence(row.phone_seen_at, now=clock.now())
+        if away is not None and away.next_step:
+            yield Finding(f"{row.name} {row.phone}", "warn", away.sentence, away.next_step)
     if len(stuck) > SHOWN:
         yield Finding("accounts", "warn", f"{len(stuck) - SHOWN} more need a person", "See `wafleet accounts list`.")

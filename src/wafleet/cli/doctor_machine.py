@@ -10,6 +10,7 @@ import httpx
 
 from wafleet.cli.findings import Finding
 from wafleet.client import read_published
+from wafleet.clientlib import FULL_NAME, Unusable, find
 from wafleet.config import Settings
 from wafleet.simulator.address import NotRunning, read_address
 
@@ -90,6 +91,21 @@ def simulator(settings: Settings) -> Finding:
         level = "bad" if settings.simulator.enabled else "warn"
         remedy = f"Start it with `wafleet demo`, or `wafleet sim serve` for {place}."
         return Finding("simulator", level, f"does not answer: {error}", remedy)
+
+
+def devices(settings: Settings) -> Finding:
+    """Whether linked devices can run here; all other numbers do not need their library."""
+    if not settings.devices.enabled:
+        return Finding("linked devices", "ok", "switched off")
+    try:
+        library = find()
+    except Unusable as error:
+        remedy = "Numbers of the transport `device` wait until then; all others are not affected."
+        return Finding("linked devices", "warn", str(error), remedy)
+    if settings.devices.emulator is not None:
+        says = f"{FULL_NAME} is installed; it links to the emulator in {settings.devices.emulator}, not to WhatsApp"
+        return Finding("linked devices", "ok", says)
+    return Finding("linked devices", "ok", f"the library is installed: {library.program.name}, {library.version}")
 
 
 def _nearest(path: Path) -> Path:

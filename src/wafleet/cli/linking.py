@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from uuid import UUID
 
     from rich.console import Group
+    from rich.text import Text
 
     from wafleet.client import Client
     from wafleet.client.fleet_answers import Account, Pairing
@@ -49,9 +50,12 @@ def link(
     if ended.state not in LINKED:
         if not as_json:
             note(f"{found.name} was not linked: {ended.sentence} {ended.next_step}")
+            note(f"Once more: wafleet link {found.phone}")
         raise typer.Exit(1)
     if not as_json:
         show(f"{found.name} ({found.phone}) is linked")
+        if again and found.transport == "device":
+            note("Should the phone list it more than once (Linked devices), log the older ones out there: only it can.")
 
 
 def _as_lines(client: Client, account: UUID, begun: Pairing) -> Pairing:
@@ -87,9 +91,9 @@ def _as_text(client: Client, account: Account) -> Pairing:
         pairing = client.pairing(account.id)
         if pairing.state != "linking":
             return pairing
-        if pairing.qr and pairing.qr != shown:
+        if (pairing.qr or pairing.code) and pairing.qr + pairing.code != shown:
             screen().print(_drawn(account, pairing, now()))
-            shown = pairing.qr
+            shown = pairing.qr + pairing.code
         time.sleep(LOOK_S)
 
 
@@ -98,12 +102,20 @@ def _drawn(account: Account, pairing: Pairing, at: datetime) -> Group:
     from rich.text import Text
 
     title = Text(f"Link {safe(account.name)} ({account.phone}). {pairing.next_step}", style="bold")
-    if not pairing.qr:
+    if not (pairing.qr or pairing.code):
         return Group(title, Text(f"Waiting for WhatsApp's code ... {_left(pairing, at)}"))
     # Dark on light whatever the terminal's colours are; without colours the light modules are the letters.
-    code = Text(blocks(pairing.qr), style="bright_white on black", no_wrap=True)
-    by_code = [Text(f"Or type this code on the phone: {pairing.code}")] if pairing.code else []
-    return Group(title, Text(), code, Text(), *by_code, Text(_left(pairing, at)))
+    code = [Text(blocks(pairing.qr), style="bright_white on black", no_wrap=True), Text()] if pairing.qr else []
+    return Group(title, Text(), *code, *_by_code(pairing.code), Text(_left(pairing, at)))
+
+
+def _by_code(code: str) -> list[Text]:
+    from rich.text import Text
+
+    if not code:
+        return []
+    way = "On the phone: Linked devices, Link a device, Link with phone number instead"
+    return [Text.assemble("No camera? Type this code:  ", (code, "bold")), Text(way, style="dim"), Text()]
 
 
 def _left(pairing: Pairing, at: datetime) -> str:

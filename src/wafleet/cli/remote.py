@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from wafleet.cli import fleet_file, linking, remote_accounts, remote_messages
+from wafleet.cli import accounts_elsewhere, fleet_file, linking, remote_messages
 from wafleet.cli.calling import connected, now
 from wafleet.cli.options import DataDir, Json, TenantName
 from wafleet.cli.sentences import NOT_WELL
@@ -29,7 +29,7 @@ def add_to(app: typer.Typer) -> None:
     app.command("import-bots")(fleet_file.import_bots)
     app.command()(linking.link)
     remote_messages.add_to(app)
-    app.add_typer(remote_accounts.accounts, name="accounts")
+    app.add_typer(accounts_elsewhere.accounts, name="accounts")
 
 
 def status(tenant: TenantName = None, as_json: Json = False, data_dir: DataDir = None) -> None:

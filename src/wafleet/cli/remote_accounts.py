@@ -55,7 +55,7 @@ def list_accounts(
 def show_account(account: AccountName, as_json: Json = False, data_dir: DataDir = None) -> None:
     """Show all of one account: its state, why, and what to do next."""
     with connected(data_dir) as client:
-        _answer(client.account(account), as_json)
+        answer(client.account(account), as_json)
 
 
 @accounts.command("add")
@@ -79,7 +79,7 @@ def add(
     )
     with connected(data_dir) as client:
         made = client.create_account(name, phone, transport, tenant=tenant, enabled=not disabled, **fields)
-    _answer(made, as_json)
+    answer(made, as_json)
 
 
 @accounts.command("update")
@@ -108,28 +108,28 @@ def update(
     if not changes:
         raise typer.BadParameter("nothing is to be changed: name at least one field, such as --role")
     with connected(data_dir) as client:
-        _answer(client.change_account(account, changes), as_json)
+        answer(client.change_account(account, changes), as_json)
 
 
 @accounts.command("enable")
 def enable(account: AccountName, as_json: Json = False, data_dir: DataDir = None) -> None:
     """Let an account run. Again changes nothing."""
     with connected(data_dir) as client:
-        _answer(client.enable_account(account), as_json)
+        answer(client.enable_account(account), as_json)
 
 
 @accounts.command("disable")
 def disable(account: AccountName, as_json: Json = False, data_dir: DataDir = None) -> None:
     """Stop an account. It stays linked, and its messages wait."""
     with connected(data_dir) as client:
-        _answer(client.disable_account(account), as_json)
+        answer(client.disable_account(account), as_json)
 
 
 @accounts.command("reconnect")
 def reconnect(account: AccountName, as_json: Json = False, data_dir: DataDir = None) -> None:
     """Connect an account anew, now."""
     with connected(data_dir) as client:
-        _answer(client.reconnect_account(account), as_json)
+        answer(client.reconnect_account(account), as_json)
 
 
 @accounts.command("unlink")
@@ -138,7 +138,7 @@ def unlink(account: AccountName, yes: Yes = False, as_json: Json = False, data_d
     with connected(data_dir) as client:
         found = client.account(account)
         sure(f"Unlink {found.name} ({found.phone})?", yes)
-        _answer(client.unlink_account(found.id), as_json)
+        answer(client.unlink_account(found.id), as_json)
 
 
 @accounts.command("delete")
@@ -149,6 +149,37 @@ def delete(account: AccountName, yes: Yes = False, data_dir: DataDir = None) -> 
         sure(f"Delete {found.name} ({found.phone})?", yes)
         client.delete_account(found.id)
     show(f"{found.name} ({found.phone}) is no longer in the fleet")
+
+
+@accounts.command("lookup")
+def lookup(
+    account: AccountName,
+    phones: Annotated[list[str], typer.Argument(help="Numbers, in any usual spelling.", show_default=False)],
+    as_json: JsonLines = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Tell which numbers are on WhatsApp, asked through this account. Exit status 3 when one is not."""
+    with connected(data_dir) as client:
+        found = client.lookup(account, phones)
+    if as_json:
+        put_lines(found)
+    else:
+        said = {True: "on WhatsApp", False: "not on WhatsApp", None: "WhatsApp cannot tell"}
+        show(facts(*((one.phone, said[one.on_whatsapp]) for one in found)))
+    if not all(one.on_whatsapp for one in found):
+        raise typer.Exit(NOT_WELL)
+
+
+@accounts.command("typing")
+def typing_to(
+    account: AccountName,
+    to: Annotated[str, typer.Argument(help="The customer's phone.", show_default=False)],
+    off: Annotated[bool, typer.Option("--off", help="Nobody writes any longer.")] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Show a customer that somebody is writing."""
+    with connected(data_dir) as client:
+        client.show_typing(account, to, on=not off)
 
 
 @accounts.command("statistics")
@@ -235,7 +266,8 @@ def _active(one: Account) -> str:
     return ago(last, now())
 
 
-def _answer(one: Account, as_json: bool) -> None:
+def answer(one: Account, as_json: bool) -> None:
+    """Show all of one account."""
     if as_json:
         return put_json(one)
     at = now()
@@ -259,6 +291,10 @@ def _answer(one: Account, as_json: bool) -> None:
             ("held by", one.node),
             ("last received", _ago(one.last_inbound_at, at)),
             ("last sent", _ago(one.last_sent_at, at)),
+            ("its phone", _phone(one, at)),
+            ("its network says", ", ".join(f"{kind} {value}" for kind, value in one.provider.items())),
+            ("its network called", _ago(one.last_call_at, at) if one.last_call_at else ""),
+            ("call refused", f"{_ago(one.call_refused_at, at)}: {one.call_refused}" if one.call_refused_at else ""),
             ("waiting", one.waiting),
             ("priority", one.priority),
             ("settings", _json(one.settings)),
@@ -266,6 +302,16 @@ def _answer(one: Account, as_json: bool) -> None:
         )
     )
     return None
+
+
+def _phone(one: Account, at: datetime) -> str:
+    """Of a linked device: when its phone was seen last, and what to do where that was long ago."""
+    from wafleet.domain.absence import absence
+
+    if one.phone_seen_at is None:
+        return ""
+    away = absence(one.phone_seen_at, now=at)
+    return f"seen {ago(one.phone_seen_at, at)} ago" if away is None else f"{away.sentence} {away.next_step}".strip()
 
 
 def _ago(at: datetime | None, time: datetime) -> str:

@@ -5,15 +5,35 @@ from __future__ import annotations
 import sys
 import time
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 from uuid import UUID
 
 import typer
 
-from wafleet.cli.calling import OfAccount, account_id, connected, names, now
+from wafleet.cli.calling import AccountName, OfAccount, account_id, connected, names, now
+from wafleet.cli.contents import (
+    Approved,
+    Asked,
+    AudioFile,
+    Correct,
+    DocumentFile,
+    Emoji,
+    Filled,
+    ImageFile,
+    Language,
+    Offer,
+    On,
+    Place,
+    ReplyTo,
+    StickerFile,
+    TakeBack,
+    VideoFile,
+    Words,
+)
 from wafleet.cli.options import DataDir, Json, JsonLines, TenantName, duration
 from wafleet.cli.sentences import NOT_WELL
-from wafleet.cli.tables import ago, facts, mark, moment, put_json, put_lines, safe, show, state, table
+from wafleet.cli.tables import ago, facts, mark, moment, put_json, put_lines, safe, show, span, state, table
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,14 +57,30 @@ def add_to(app: typer.Typer) -> None:
     """Add the commands."""
     app.command()(send)
     app.add_typer(messages, name="messages")
+    app.command()(templates)
     app.command()(conversations)
     app.command()(ledger)
 
 
 def send(
     to: Annotated[str, typer.Argument(help="The recipient's phone, in any usual spelling.", show_default=False)],
-    text: Annotated[str, typer.Argument(help="What to say; - reads it from standard input.", show_default=False)],
+    text: Words = None,
     account: OfAccount = None,
+    image: ImageFile = None,
+    video: VideoFile = None,
+    audio: AudioFile = None,
+    document: DocumentFile = None,
+    sticker: StickerFile = None,
+    location: Place = None,
+    reply_to: ReplyTo = None,
+    react: Emoji = None,
+    on: On = None,
+    edit: Correct = None,
+    take_back: TakeBack = None,
+    offer: Offer = None,
+    template: Approved = None,
+    language: Language = "",
+    filled: Filled = None,
     key: Annotated[str | None, typer.Option(help="The same key names the same message for a week.")] = None,
     at: Annotated[datetime | None, typer.Option(help="Not before this time, in UTC.")] = None,
     wait: Annotated[bool, typer.Option("--wait", help="Wait until it has left, else exit status 3.")] = False,
@@ -55,17 +91,18 @@ def send(
 ) -> None:
     """Queue one message. It survives a crash, and is sent once."""
     said = sys.stdin.read() if text == "-" else text
+    files = {"image": image, "video": video, "audio": audio, "document": document, "sticker": sticker}
+    asked = Asked(files, location, reply_to, react, on, edit, take_back, offer or [], template, language, filled or [])
     patience = duration(limit).total_seconds()
     with connected(data_dir, tenant) as client:
         due = at.replace(tzinfo=now().tzinfo) if at else None
-        queued = client.send(to, said, account=account_id(client, account), key=key, due_at=due)
-        if not wait:
-            return put_json(queued) if as_json else show(f"{queued.id} is {queued.state}. {queued.why}")
-        message = _settled(client, queued.id, patience)
-    put_json(message) if as_json else show(f"{message.id} is {message.state}. {message.why}".rstrip())
-    if message.state not in GONE:
+        speaks = client.account(account) if account else None
+        content = asked.content(client, said, tenant=tenant or (str(speaks.tenant) if speaks else None))
+        queued = client.send(to, content=content, account=speaks and speaks.id, key=key, due_at=due)
+        told = _settled(client, queued.id, patience) if wait else queued
+    put_json(told) if as_json else show(f"{told.id} is {told.state}. {told.why}".rstrip())
+    if wait and told.state not in GONE:
         raise typer.Exit(NOT_WELL)
-    return None
 
 
 def _settled(client: Client, id: UUID, patience_s: float) -> Message:
@@ -127,7 +164,12 @@ def _messages(found: list[Message], known: Mapping[UUID, str]) -> None:
 
 
 def _words(one: Message) -> str:
-    said = one.content.get("text") or one.content.get("name") or f"({one.content.get('type', 'message')})"
+    content = one.content
+    said = content.get("text") or content.get("caption") or content.get("emoji") or content.get("name")
+    said = said or content.get("title")
+    said = f"({content.get('type', 'message')}) {said or ''}".strip() if content.get("type") != "text" else said
+    said = "(taken back)" if one.deleted_at else one.edited.text if one.edited else said
+    said = " ".join([str(said), *(put.emoji for put in one.reactions)])
     return f"{said} -- {one.why}" if one.state in {"failed", "unknown", "queued"} and one.why else str(said)
 
 
@@ -147,6 +189,9 @@ def show_message(id: MessageId, as_json: Json = False, data_dir: DataDir = None)
             ("to", one.to),
             ("words", one.content.get("text", "")),
             ("content", "" if one.content.get("type") == "text" else str(one.content)),
+            ("reactions", " ".join(f"{put.emoji} {put.direction}" for put in one.reactions)),
+            ("new words", one.edited.text if one.edited else ""),
+            ("taken back", moment(one.deleted_at)),
             ("state", state(one.state)),
             ("why", one.why),
             ("detail", one.detail),
@@ -164,6 +209,39 @@ def cancel_message(id: MessageId, as_json: Json = False, data_dir: DataDir = Non
     with connected(data_dir) as client:
         done = client.cancel(id)
     put_json({"id": id, "state": done.state}) if as_json else show(f"{id} is {done.state}")
+
+
+@messages.command("file")
+def save_file(
+    id: MessageId,
+    to: Annotated[Path | None, typer.Option("--output", "-o", help="Where to; - writes it to standard output.")] = None,
+    data_dir: DataDir = None,
+) -> None:
+    """Save the file that a message carries, under the name it came with or its id."""
+    with connected(data_dir) as client:
+        file: dict[str, str] = client.message(id).content.get("media") or {}
+        if not file.get("id"):
+            raise typer.BadParameter("this message carries no file, or it could not be fetched")
+        content = client.media(file["id"])
+    if to == Path("-"):
+        sys.stdout.buffer.write(content)
+        return
+    path = to or Path(Path(file.get("name") or file["id"][:12]).name)  # a customer chose the name: never a folder
+    if to is None and path.exists():
+        raise typer.BadParameter(f"{path} is there already: say where to with --output")
+    path.write_bytes(content)
+    show(f"{path}: {len(content)} bytes, {file.get('mime', '')}")
+
+
+def templates(account: AccountName, as_json: JsonLines = False, data_dir: DataDir = None) -> None:
+    """List the templates that the network approved for an account: they may be sent at any time."""
+    with connected(data_dir) as client:
+        found = client.templates(account)
+    if as_json:
+        return put_lines(found)
+    rows = [(one.name, one.language, one.status.lower(), ", ".join(one.variables), safe(one.text)) for one in found]
+    show(table("NAME", "LANGUAGE", "STATUS", "BLANKS", "WORDS", rows=rows, firm=["NAME", "LANGUAGE"], folded=["WORDS"]))
+    return None
 
 
 def conversations(
@@ -196,7 +274,7 @@ def conversations(
 def _conversations(found: list[Conversation], known: Mapping[UUID, str]) -> None:
     from rich.text import Text
 
-    time = now()
+    time, windows = now(), any(one.window != "always" for one in found)
     rows = [
         (
             ago(one.last_message_at, time),
@@ -205,14 +283,20 @@ def _conversations(found: list[Conversation], known: Mapping[UUID, str]) -> None
             one.name,
             one.unread or "",
             state(one.state),
+            *([_window(one, time)] if windows else []),
             Text(f"{'<' if one.last_direction == 'in' else '>'} {safe(one.last_words)}"),
             one.id,
         )
         for one in found
     ]
-    columns = ("AGE", "ACCOUNT", "WITH", "NAME", "UNREAD", "STATE", "LAST WORDS", "ID")
+    columns = ["AGE", "ACCOUNT", "WITH", "NAME", "UNREAD", "STATE", *(["WINDOW"] * windows), "LAST WORDS", "ID"]
     spare = ["ID", "UNREAD", "STATE", "NAME"]
     show(table(*columns, rows=rows, right=["UNREAD"], firm=["AGE", "WITH", "STATE", "ID"], spare=spare))
+
+
+def _window(one: Conversation, time: datetime) -> str:
+    """Say for how long anything may be written; afterwards only templates may."""
+    return f"{span(one.window_until - time)} left" if one.window == "open" and one.window_until else one.window
 
 
 def ledger(

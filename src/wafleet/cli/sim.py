@@ -44,7 +44,7 @@ def status(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """Show accounts, faults and loads."""
     found = _ask(data_dir, lambda c: c.status())
     if as_json:
-        _print_json(found)
+        print_json(found)
         return
     rows = [
         (a.account, _link(a.linked, a.linking), "yes" if a.online else "no", a.waiting, ", ".join(a.faults))
@@ -58,11 +58,26 @@ def status(data_dir: DataDir = None, as_json: AsJson = False) -> None:
 
 
 @sim.command()
-def link(account: Phone, data_dir: DataDir = None) -> None:
+def link(
+    account: Phone,
+    qr: Annotated[str, typer.Option(help="The text inside the QR code that a linked device shows.")] = "",
+    code: Annotated[str, typer.Option(help="The pairing code that is shown, instead of scanning.")] = "",
+    data_dir: DataDir = None,
+) -> None:
     """Scan the QR code of an account that is being linked, as its phone would."""
     phone = _phone(account)
-    _ask(data_dir, lambda c: c.scan(phone))
-    screen.print(f"{phone} scanned the code")
+    _ask(data_dir, lambda c: c.scan(phone, qr=qr, code=code))
+    screen.print(f"{phone} {'took' if code else 'scanned'} the code")
+
+
+@sim.command()
+def passkey(
+    off: Annotated[bool, typer.Option("--off", help="No longer.")] = False,
+    data_dir: DataDir = None,
+) -> None:
+    """Have phones ask for a passkey when they are linked, which nobody here can give."""
+    _ask(data_dir, lambda c: c.passkey(not off))
+    screen.print("phones link without a passkey" if off else "phones ask for a passkey from now on")
 
 
 @sim.command()
@@ -78,7 +93,7 @@ def say(
     who, whom = _phone(customer), _phone(account)
     id = _ask(data_dir, lambda c: c.say(who, whom, text, name=name))
     if as_json:
-        _print_json({"id": id, "customer": who, "account": whom})
+        print_json({"id": id, "customer": who, "account": whom})
     else:
         screen.print(f"{who} wrote to {whom}: {id}")
 
@@ -94,7 +109,7 @@ def fault(
     end: Annotated[bool, typer.Option("--end", help="End it instead of starting it.")] = False,
     delay: Annotated[str | None, typer.Option(help="How much later, where the kind has that.")] = None,
     share: Annotated[float, typer.Option(min=0, max=1, help="The chance that it hits one message.")] = 1.0,
-    detail: Annotated[str, typer.Option(help="A ban's reason code, or for_good.")] = "",
+    detail: Annotated[str, typer.Option(help="A code, where the kind has one; a ban also knows for_good.")] = "",
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -109,7 +124,7 @@ def fault(
         data_dir, lambda c: c.start_fault(whom, kind, lasts=length, seconds=extra, share=share, detail=detail)
     )
     if as_json:
-        _print_json(started)
+        print_json(started)
     else:
         screen.print(f"{kind} on {whom}{_until(started)}: {FAULTS[kind].sentence}")
 
@@ -119,7 +134,7 @@ def faults(data_dir: DataDir = None, as_json: AsJson = False) -> None:
     """List the faults under way."""
     found = _ask(data_dir, lambda c: c.faults())
     if as_json:
-        _print_json(found)
+        print_json(found)
         return
     _table(
         ("account", "kind", "until", "what it does"),
@@ -140,7 +155,7 @@ def ledger(
     phone = None if account is None else _phone(account)
     found = _ask(data_dir, lambda c: c.ledger(phone))
     if as_json:
-        _print_json(found)
+        print_json(found)
     else:
         fields = [f for f in LedgerLine.__struct_fields__ if f in _ALWAYS or any(getattr(x, f) for x in found)]
         _table([f.replace("_", " ") for f in fields], [[getattr(x, f) for f in fields] for x in found])
@@ -168,7 +183,7 @@ def load(
         length = 60.0
     started = _ask(data_dir, lambda c: c.start_load(rate, accounts=phones, total=total, lasts=length))
     if as_json:
-        _print_json(started)
+        print_json(started)
     else:
         screen.print(f"load {started.id}: {rate:g} messages a second to {started.accounts} accounts")
 
@@ -187,19 +202,19 @@ def serve(
 
     def ready(address: Address) -> None:
         if as_json:
-            _print_json({"host": address.host, "port": address.port, "pid": address.pid})
+            print_json({"host": address.host, "port": address.port, "pid": address.pid})
         else:
             screen.print(f"The simulated network listens on {address.host}:{address.port}; Ctrl-C stops it")
 
     try:
-        run(_folder(data_dir), port=port, seed=seed, scenario=read(scenario) if scenario else None, ready=ready)
+        run(folder_of(data_dir), port=port, seed=seed, scenario=read(scenario) if scenario else None, ready=ready)
     except (FolderTaken, OSError, ValueError) as e:
-        _fail(str(e), FAILED)
+        fail(str(e), FAILED)
 
 
 def _ask(data_dir: Path | None, work: Callable[[Control], Awaitable[Told]]) -> Told:
     async def asked() -> Told:
-        control = await Control.at(_folder(data_dir))
+        control = await Control.at(folder_of(data_dir))
         try:
             return await work(control)
         finally:
@@ -208,19 +223,21 @@ def _ask(data_dir: Path | None, work: Callable[[Control], Awaitable[Told]]) -> T
     try:
         return asyncio.run(asked())
     except NotDone as e:
-        _fail(str(e), FAILED)
+        fail(str(e), FAILED)
     except (ConnectionError, TimeoutError) as e:
-        _fail(str(e) or "The simulator does not answer: stop it and start it again", UNREACHABLE)
+        fail(str(e) or "The simulator does not answer: stop it and start it again", UNREACHABLE)
 
 
-def _folder(data_dir: Path | None) -> Path:
+def folder_of(data_dir: Path | None) -> Path:
+    """Return the simulator's folder: within the data folder that was named, else where wafleet or its demo has one."""
     if data_dir is not None:
         return data_dir.expanduser() / "simulator"
     own, demo = (Path(user_data_dir(name)) / "simulator" for name in ("wafleet", "wafleet-demo"))
     return demo if not (own / FILE).exists() and (demo / FILE).exists() else own
 
 
-def _fail(sentence: str, status: int) -> NoReturn:
+def fail(sentence: str, status: int = FAILED) -> NoReturn:
+    """Say in one sentence why it cannot be, and leave."""
     complaints.print(f"wafleet: {sentence}", style="red", soft_wrap=True, markup=False)
     raise typer.Exit(status)
 
@@ -255,7 +272,8 @@ def _link(linked: bool, linking: bool) -> str:
     return "linking" if linking else "linked" if linked else "not linked"
 
 
-def _print_json(value: object) -> None:
+def print_json(value: object) -> None:
+    """Print one JSON document, for scripts."""
     typer.echo(json.dumps(msgspec.to_builtins(value), ensure_ascii=False))
 
 

@@ -135,6 +135,21 @@ class Cancelled(Answer, frozen=True, kw_only=True):
     state: str
 
 
+class Put(Answer, frozen=True, kw_only=True):
+    """A reaction that one side put on a message."""
+
+    emoji: str
+    direction: str  # in: the customer, out: the account
+    at: datetime
+
+
+class Edited(Answer, frozen=True, kw_only=True):
+    """The words that took the place of a message's own."""
+
+    text: str
+    at: datetime
+
+
 class Message(Answer, frozen=True, kw_only=True):
     """One message, incoming or outgoing, with all that is known of its way."""
 
@@ -145,10 +160,14 @@ class Message(Answer, frozen=True, kw_only=True):
     from_: str = msgspec.field(name="from")
     to: str
     content: dict[str, Any]
+    reactions: list[Put] = []
+    edited: Edited | None = None
+    deleted_at: datetime | None = None
     state: str
     why: str = ""
     reason: str = ""
     detail: str = ""
+    said: dict[str, Any] | None = None
     provider_id: str | None = None
     at: datetime
     created_at: datetime
@@ -159,6 +178,22 @@ class Message(Answer, frozen=True, kw_only=True):
     delivered_at: datetime | None = None
     read_at: datetime | None = None
     ended_at: datetime | None = None
+
+
+class File(Answer, frozen=True, kw_only=True):
+    """A file that is stored."""
+
+    id: str
+    mime: str
+    size: int
+    name: str = ""
+
+
+class FileLink(Answer, frozen=True, kw_only=True):
+    """An address for browsers, good for a while."""
+
+    url: str
+    expires_at: datetime
 
 
 class Conversation(Answer, frozen=True, kw_only=True):
@@ -177,6 +212,8 @@ class Conversation(Answer, frozen=True, kw_only=True):
     last_direction: str
     last_message_at: datetime
     last_inbound_at: datetime | None = None
+    window: str = "always"  # open, closed: only templates may be sent
+    window_until: datetime | None = None
     created_at: datetime
 
 

@@ -7,6 +7,7 @@ from typing import Self, TypeVar
 from wafleet.client.address import find
 from wafleet.client.answers import Page
 from wafleet.client.fleet import Fleet
+from wafleet.client.media import MediaFiles
 from wafleet.client.messaging import Messaging
 from wafleet.client.network import Network
 from wafleet.client.people import People
@@ -14,7 +15,7 @@ from wafleet.client.people import People
 T = TypeVar("T")
 
 
-class Client(Fleet, Messaging, People, Network):
+class Client(Fleet, Messaging, MediaFiles, People, Network):
     """Talks to one wafleet: `with Client.from_env() as wafleet: wafleet.send("+447700900123", "Hello")`.
 
     Failures are `ApiError`s with one sentence that says what to do. What is safe to repeat is repeated when the

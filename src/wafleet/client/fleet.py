@@ -6,7 +6,18 @@ from typing import Any
 from uuid import UUID
 
 from wafleet.client.answers import Page
-from wafleet.client.fleet_answers import Account, AccountStatistics, Applied, FleetView, Pairing, Totals
+from wafleet.client.fleet_answers import (
+    Account,
+    AccountStatistics,
+    Applied,
+    ApprovedTemplate,
+    FleetView,
+    LookedUp,
+    Moved,
+    Pairing,
+    Totals,
+    Webhook,
+)
 from wafleet.client.wire import Wire
 
 
@@ -50,6 +61,27 @@ class Fleet(Wire):
         """Change the fields named in `changes`; what is left out stays."""
         return self._ask(Account, "PATCH /accounts/{account}", account=account, body=changes)
 
+    def register_account(self, form: Mapping[str, Any], *, tenant: str | None = None) -> Account:
+        """Add a sender at Twilio by the form of older systems: name, whatsappNumber, accountSid, authToken, ..."""
+        return self._ask(Account, "POST /accounts/register", body={**form, **({"tenant": tenant} if tenant else {})})
+
+    def move_account(
+        self,
+        account: UUID | str,
+        transport: str,
+        *,
+        settings: Mapping[str, Any] | None = None,
+        credentials: Mapping[str, str] | None = None,
+        dry_run: bool = False,
+    ) -> Moved:
+        """Move an account to another transport, or say what that would mean; its history stays."""
+        body = {"transport": transport, "settings": settings or {}, "credentials": credentials, "dry_run": dry_run}
+        return self._ask(Moved, "POST /accounts/{account}/move", account=account, body=body)
+
+    def webhook(self, account: UUID | str) -> Webhook:
+        """Return where the account's network is to call, and whether it does."""
+        return self._ask(Webhook, "GET /accounts/{account}/webhook", account=account)
+
     def delete_account(self, account: UUID | str) -> None:
         """Take an account out of the fleet; its history stays."""
         self._tell("DELETE /accounts/{account}", account=account)
@@ -88,6 +120,19 @@ class Fleet(Wire):
     def cancel_linking(self, account: UUID | str) -> Account:
         """Stop linking."""
         return self._ask(Account, "DELETE /accounts/{account}/link", account=account)
+
+    def lookup(self, account: UUID | str, phones: Sequence[str]) -> list[LookedUp]:
+        """Tell which numbers are on WhatsApp, in the order asked."""
+        body = {"phones": list(phones)}
+        return self._ask(list[LookedUp], "POST /accounts/{account}/lookups", account=account, body=body)
+
+    def show_typing(self, account: UUID | str, to: str, *, on: bool = True) -> None:
+        """Show a customer that somebody is writing, or no longer."""
+        self._tell("POST /accounts/{account}/typing", account=account, body={"to": to, "on": on})
+
+    def templates(self, account: UUID | str) -> list[ApprovedTemplate]:
+        """List the templates the network approved for this account; ApiError 422 where it has no such list."""
+        return self._ask(list[ApprovedTemplate], "GET /accounts/{account}/templates", account=account)
 
     def qr_svg(self, account: UUID | str) -> bytes:
         """Return the QR code to scan now as SVG; ApiError 404 while there is none."""

@@ -33,9 +33,55 @@ class Account(Answer, frozen=True, kw_only=True):
     node: str | None = None
     last_inbound_at: datetime | None = None
     last_sent_at: datetime | None = None
+    phone_seen_at: datetime | None = None  # of a linked device
+    provider: dict[str, str]  # what its network last said of it: quality, limit, status
+    last_call_at: datetime | None = None  # when its network last called wafleet
+    call_refused_at: datetime | None = None
+    call_refused: str = ""  # why a call was last refused
     waiting: int
     created_at: datetime
     updated_at: datetime
+
+
+class Moved(Answer, frozen=True, kw_only=True):
+    """What moving an account to another transport did, and what to know of it."""
+
+    account: Account
+    was: str
+    notes: tuple[str, ...] = ()
+    unknown_people: int = 0
+    some_unknown: tuple[str, ...] = ()
+    unsendable: int = 0
+
+
+class Webhook(Answer, frozen=True, kw_only=True):
+    """Where an account's network is to call, and whether it does."""
+
+    url: str
+    complete: bool
+    last_call_at: datetime | None = None
+    call_refused_at: datetime | None = None
+    call_refused: str = ""
+    sentence: str
+
+
+class LookedUp(Answer, frozen=True, kw_only=True):
+    """One number that was looked up."""
+
+    phone: str
+    on_whatsapp: bool | None = None  # None: WhatsApp cannot tell
+
+
+class ApprovedTemplate(Answer, frozen=True, kw_only=True):
+    """Words that the network approved beforehand, so that they may be sent at any time."""
+
+    name: str
+    language: str = ""
+    status: str = ""
+    category: str = ""
+    text: str = ""
+    header: str = ""
+    variables: tuple[str, ...] = ()  # the blanks to be filled
 
 
 class Pairing(Answer, frozen=True, kw_only=True):
@@ -86,6 +132,7 @@ class FleetRow(Answer, frozen=True, kw_only=True):
     next_step: str
     state_since: datetime
     last_activity_at: datetime | None = None
+    phone_seen_at: datetime | None = None
     waiting: int
     received_today: int
     sent_today: int

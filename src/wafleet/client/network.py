@@ -15,18 +15,29 @@ class Network(Wire):
         """Count what crossed the network per account, outside wafleet."""
         return self._ask(NetworkLedger, "GET /simulator/ledger", account=account)
 
-    def scan(self, account: str) -> NetworkDone:
-        """Scan the QR code of an account that is being linked, as its phone would."""
-        return self._ask(NetworkDone, "POST /simulator/scan/{account}", account=account)
+    def scan(self, account: str, *, qr: str = "", code: str = "") -> NetworkDone:
+        """Scan the QR code of an account that is being linked; a linked device needs the text or the code it shows."""
+        body = {"qr": qr, "code": code}
+        return self._ask(NetworkDone, "POST /simulator/scan/{account}", body=body, account=account)
 
     def say(self, customer: str, account: str, text: str, *, name: str = "") -> NetworkDone:
         """Have a customer write to an account."""
         body = {"customer": customer, "account": account, "text": text, "name": name}
         return self._ask(NetworkDone, "POST /simulator/say", body=body)
 
-    def start_fault(self, account: str, kind: str, *, lasts_s: float | None = None) -> NetworkDone:
+    def start_fault(
+        self,
+        account: str,
+        kind: str,
+        *,
+        lasts_s: float | None = None,
+        seconds: float | None = None,
+        share: float = 1.0,
+        detail: str = "",
+    ) -> NetworkDone:
         """Let something go wrong, for a time or for as long as this kind usually does."""
-        body = {"account": account, "kind": kind, "lasts_s": lasts_s}
+        how = {"lasts_s": lasts_s, "seconds": seconds, "share": share, "detail": detail}
+        body = {"account": account, "kind": kind, **how}
         return self._ask(NetworkDone, "POST /simulator/faults", body=body)
 
     def end_fault(self, account: str, kind: str) -> NetworkDone:

@@ -1,6 +1,7 @@
 """Requests and answers: paths filled in, answers read as types, problems raised, safe repeats repeated."""
 
 import re
+import ssl
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -46,6 +47,7 @@ class Wire:
             params={"tenant": tenant} if tenant else {},
             timeout=timeout_s,
             transport=transport,
+            verify=_authorities(self.url),
             trust_env=not _is_local(self.url),  # a proxy has no business between programs of one machine
         )
 
@@ -80,6 +82,15 @@ class Wire:
     def _fetch(self, operation: str, /, **given: Any) -> bytes:
         """Do one operation whose answer is no JSON."""
         return self._send(operation, body=None, key=None, given=given).content
+
+    def _give(self, kind: type[T], operation: str, /, *, content: bytes, mime: str, **given: Any) -> T:
+        """Do one operation whose body is a file, and read its answer as `kind`; a file given twice is one file."""
+        method, path = operation.split(" ", 1)
+        query = {name: _written(value) for name, value in given.items() if value is not None}
+        request = self._http.build_request(
+            method, PREFIX + path, params=query, content=content, headers={"Content-Type": mime}
+        )
+        return msgspec.json.decode(self._try(request, repeatable=True).content, type=kind)
 
     def _send(self, operation: str, *, body: object, key: str | None, given: Mapping[str, Any]) -> httpx.Response:
         method, path = operation.split(" ", 1)
@@ -133,3 +144,8 @@ def _written(value: object) -> Any:
 
 def _is_local(url: str) -> bool:
     return httpx.URL(url).host in {"localhost", "127.0.0.1", "::1"}
+
+
+def _authorities(url: str) -> ssl.SSLContext | bool:
+    """Whom to trust. Reading the list takes longer than most requests, and plain HTTP has no use for it."""
+    return True if url.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)

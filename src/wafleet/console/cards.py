@@ -26,6 +26,7 @@ class Card(msgspec.Struct, frozen=True, kw_only=True):
     sent: int  # today
     received: int  # today
     spark: Sequence[int]  # messages per five minutes, oldest first
+    soon: bool = False  # it is well, and `next_step` is due within days
     linkable: bool = True  # a phone links it, by QR or pairing code
 
 

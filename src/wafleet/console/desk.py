@@ -7,9 +7,10 @@ from uuid import UUID
 
 import phonenumbers
 
-from wafleet.accounts import Account, Accounts, Fleet, PairingView
+from wafleet.accounts import Account, Accounts, Fleet, FleetRow, PairingView
 from wafleet.console.cards import Card
 from wafleet.console.needs import LinkStep
+from wafleet.domain.absence import absence
 from wafleet.domain.account import State
 from wafleet.domain.errors import NotFound
 from wafleet.tenants import Caller, Tenants
@@ -19,6 +20,7 @@ ENDINGS = {
     "link_cancelled": "cancelled",
     "link_refused": "refused",
     "passkey": "passkey",
+    "link_wrong_phone": "wrong_phone",
 }
 LINKED = frozenset({State.CONNECTING, State.ONLINE, State.DEGRADED, State.RECOVERING})
 
@@ -45,51 +47,52 @@ class FleetDesk:
     async def cards(self, caller: Caller) -> Sequence[Card]:
         """Return every account in the caller's sight."""
         view = await self._fleet.view(caller)
-        return [
-            Card(
-                id=str(row.id),
-                name=row.name,
-                phone=row.phone,
-                shown=shown(row.phone),
-                tenant=row.tenant,
-                transport=row.transport,
-                role=row.role,
-                state=row.state.value,
-                reason=row.reason,
-                sentence="" if _is_well(row.state, row.reason) else row.sentence,
-                next_step="" if _is_well(row.state, row.reason) else row.next_step,
-                since=_ms(row.state_since),
-                active=_ms(row.last_activity_at) if row.last_activity_at else None,
-                waiting=row.waiting,
-                sent=row.sent_today,
-                received=row.received_today,
-                spark=row.spark,
-                linkable=row.transport in self._linkable,
-            )
-            for row in view.accounts
-        ]
+        return [self._card(row, *_why(row, view.at)) for row in view.accounts]
+
+    def _card(self, row: FleetRow, sentence: str, next_step: str) -> Card:
+        return Card(
+            id=str(row.id),
+            name=row.name,
+            phone=row.phone,
+            shown=shown(row.phone),
+            tenant=row.tenant,
+            transport=row.transport,
+            role=row.role,
+            state=row.state.value,
+            reason=row.reason,
+            sentence=sentence,
+            next_step=next_step,
+            soon=_is_well(row.state, row.reason) and bool(sentence),
+            since=_ms(row.state_since),
+            active=_ms(row.last_activity_at) if row.last_activity_at else None,
+            waiting=row.waiting,
+            sent=row.sent_today,
+            received=row.received_today,
+            spark=row.spark,
+            linkable=row.transport in self._linkable,
+        )
 
     async def place(self, caller: Caller) -> str:
         return "" if caller.tenant is None else (await self._tenants.get(caller, str(caller.tenant))).name
 
     async def link(self, caller: Caller, account: str) -> None:
-        await self._accounts.link(caller, _id(account), again=True)
+        await self._accounts.link(caller, id_of(account), again=True)
 
     async def link_step(self, caller: Caller, account: str) -> LinkStep:
-        id = _id(account)
+        id = id_of(account)
         return self._step(await self._accounts.get(caller, id), await self._accounts.pairing(caller, id))
 
     async def cancel_link(self, caller: Caller, account: str) -> None:
-        await self._accounts.cancel_link(caller, _id(account))
+        await self._accounts.cancel_link(caller, id_of(account))
 
     async def reconnect(self, caller: Caller, account: str) -> None:
-        await self._accounts.reconnect(caller, _id(account))
+        await self._accounts.reconnect(caller, id_of(account))
 
     async def enable(self, caller: Caller, account: str) -> None:
-        await self._accounts.enable(caller, _id(account))
+        await self._accounts.enable(caller, id_of(account))
 
     async def disable(self, caller: Caller, account: str) -> None:
-        await self._accounts.disable(caller, _id(account))
+        await self._accounts.disable(caller, id_of(account))
 
     def _step(self, account: Account, pairing: PairingView) -> LinkStep:
         stage = _stage(pairing)
@@ -103,6 +106,7 @@ class FleetDesk:
             qr=self._picture(pairing.qr) if linking and pairing.qr else "",
             code=pairing.code if linking else "",
             expires_at=pairing.expires_at if linking else None,
+            deadline_at=pairing.deadline_at if linking else None,
         )
 
 
@@ -112,6 +116,14 @@ def _stage(pairing: PairingView) -> str:
     if pairing.reason in ENDINGS:
         return ENDINGS[pairing.reason]
     return "linked" if pairing.state in LINKED else "failed"
+
+
+def _why(row: FleetRow, now: datetime) -> tuple[str, str]:
+    """Say why an account is not well, or what a person must do soon so that it stays well, and the next step."""
+    if not _is_well(row.state, row.reason):
+        return row.sentence, row.next_step
+    away = absence(row.phone_seen_at, now=now)
+    return (away.sentence, away.next_step) if away is not None and away.next_step else ("", "")
 
 
 def _is_well(state: State, reason: str) -> bool:
@@ -132,7 +144,8 @@ def _ms(moment: datetime) -> int:
     return int(moment.timestamp() * 1000)
 
 
-def _id(account: str) -> UUID:
+def id_of(account: str) -> UUID:
+    """Read an account's id. Raises NotFound: what is no id names no account."""
     try:
         return UUID(account)
     except ValueError:

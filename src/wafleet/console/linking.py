@@ -43,7 +43,7 @@ def router(*, door: Door, desk: Desk, pages: Pages) -> APIRouter:
         await desk.cancel_link(caller, account)
         why = explain("link_cancelled")  # said here: by now the account may have gone back to its former session
         words = {"stage": "cancelled", "sentence": why.sentence, "next_step": why.next_step}
-        return shown(replace(link, qr="", code="", expires_at=None, **words), account)
+        return shown(replace(link, qr="", code="", expires_at=None, deadline_at=None, **words), account)
 
     return routes
 

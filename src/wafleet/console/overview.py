@@ -8,7 +8,7 @@ from starlette.responses import Response, StreamingResponse
 
 from wafleet.console.cards import embedded
 from wafleet.console.live import Live
-from wafleet.console.needs import Desk, Door
+from wafleet.console.needs import Desk, Door, Registrar
 from wafleet.console.pages import SAFE, Pages, permitted, routes_of
 from wafleet.console.words import LOOKS, TRANSPORTS, UNAIDED
 from wafleet.tenants import Caller, Scope
@@ -20,7 +20,7 @@ DONE = {
 }
 
 
-def router(*, door: Door, desk: Desk, live: Live, pages: Pages) -> APIRouter:
+def router(*, door: Door, desk: Desk, registrar: Registrar, live: Live, pages: Pages) -> APIRouter:
     """Routes of the Overview."""
     routes = APIRouter(prefix="/console", include_in_schema=False, route_class=routes_of(pages))
 
@@ -36,7 +36,8 @@ def router(*, door: Door, desk: Desk, live: Live, pages: Pages) -> APIRouter:
             csrf=door.csrf(request),
             fleet=embedded(fleet),
             mark=mark,
-            words=_words(caller),
+            admin=Scope.ADMIN in caller.scopes,
+            words=_words(caller, registrar),
         )
 
     @routes.get("/signed-in", dependencies=[Depends(looking)])
@@ -61,8 +62,16 @@ def router(*, door: Door, desk: Desk, live: Live, pages: Pages) -> APIRouter:
     return routes
 
 
-def _words(caller: Caller) -> str:
+def _words(caller: Caller, registrar: Registrar) -> str:
     """What the page's scripts need besides the fleet: how states read, and what this caller may do."""
-    may = Scope.CONTROL in caller.scopes or Scope.ADMIN in caller.scopes
-    looks = {str(state): look for state, look in LOOKS.items()}
-    return embedded({"states": looks, "transports": TRANSPORTS, "unaided": UNAIDED, "control": may})
+    admin = Scope.ADMIN in caller.scopes
+    words = {
+        "states": {str(state): look for state, look in LOOKS.items()},
+        "transports": TRANSPORTS,
+        "unaided": UNAIDED,
+        "control": admin or Scope.CONTROL in caller.scopes,
+        "admin": admin,
+        "called": registrar.called,
+        "several": len(registrar.offers(caller)) > 1,
+    }
+    return embedded(words)

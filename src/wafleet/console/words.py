@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from wafleet.console.ways import WAYS
 from wafleet.domain.account import State
 
 
@@ -43,13 +44,7 @@ UNAIDED: Final = (
 )
 """Reasons that no button of this page helps against."""
 
-TRANSPORTS: Final[Mapping[str, str]] = {
-    "simulator": "Simulator",
-    "twilio": "Twilio",
-    "meta": "Meta Cloud",
-    "device": "Linked device",
-    "gateway": "Gateway",
-}
+TRANSPORTS: Final[Mapping[str, str]] = {way.kind: way.label for way in WAYS.values()}
 
 
 def look(state: str) -> Look:

@@ -64,10 +64,11 @@ class Reason:
 REASONS: Final[Mapping[str, Reason]] = {
     "": Reason("All is well.", "Nothing to do."),
     "created": Reason("This account has never been linked.", "Link it: scan its QR code with the phone.", False),
+    "credentials_missing": Reason("Its credentials were never entered.", "Enter its credentials.", False),
     "scan": Reason("The QR code waits for the phone.", "On the phone: Linked devices, Link a device, scan the code."),
     "passkey": Reason(
         "WhatsApp asks for a passkey before it links this phone.",
-        "Confirm the passkey on the phone, then link again.",
+        "Confirm the passkey on the phone when it asks, then link again; or use a gateway or the Cloud API instead.",
         False,
     ),
     "link_expired": Reason("Nobody scanned the QR code in time.", "Start linking again with the phone at hand.", False),
@@ -103,8 +104,74 @@ REASONS: Final[Mapping[str, Reason]] = {
         False,
     ),
     "unlinked": Reason("This account was unlinked here.", "Link it again when it is needed.", False),
+    "not_removed": Reason(
+        "This account was unlinked here, but WhatsApp could not be told: its phone still lists this device.",
+        "On the phone: Linked devices, choose this device, Log out.",
+        False,
+    ),
+    "library_missing": Reason(
+        "The library of linked devices is missing, or does not fit this machine.",
+        "See the detail, or `wafleet doctor`; it is tried again once wafleet is started anew.",
+    ),
+    "locked": Reason(
+        "WhatsApp locked this number, or its account on the phone is gone.",
+        "Open WhatsApp on the phone and follow what it says, then link again.",
+        False,
+    ),
+    "refused_client": Reason(
+        "WhatsApp refuses how this client presents itself.",
+        "Look at the detail, and update wafleet; it is tried again, later each time.",
+    ),
+    "stream_error": Reason(
+        "WhatsApp ended the session with an error that is not known yet.",
+        "Wait: the session is opened anew. If it comes back, tell the makers of wafleet the detail.",
+    ),
+    "worker_crashed": Reason("The process that runs this number died.", "Wait: a new one is started."),
+    "worker_stuck": Reason(
+        "The process that runs this number stood still and was ended.", "Wait: a new one is started."
+    ),
+    "worker_memory": Reason(
+        "The process that runs this number took more memory than it may.", "Wait: a new one is started."
+    ),
+    "worker_lifetime": Reason("The process that runs this number is replaced by a new one.", "Nothing to do."),
+    "in_use": Reason(
+        "Another wafleet on this machine runs this number with the same data folder.",
+        "Stop the other one; it is tried again.",
+    ),
+    "link_wrong_phone": Reason(
+        "Another phone than this account's own scanned the code; it was unlinked again.",
+        "Link again with the phone whose number the account has.",
+        False,
+    ),
+    "provider_refused": Reason(
+        "The provider refuses to let this account work.", "Look at the detail; it is tried again, later each time."
+    ),
+    "permission": Reason(
+        "The provider's credentials do not permit this account to send.",
+        "Give them the rights they lack at the provider; it is tried again, later each time.",
+    ),
+    "billing": Reason(
+        "The provider waits for payment.", "Pay, or correct how you pay, at the provider; it is tried again."
+    ),
+    "restricted": Reason(
+        "The provider restricts what this number may send.",
+        "Look at its quality and its notices at the provider; send less until they are settled.",
+    ),
+    "sender_pending": Reason(
+        "The provider has not approved this sender yet.",
+        "Finish its registration at the provider, or wait for the review; it is tried again, later each time.",
+    ),
+    "public_url": Reason(
+        "The provider refuses the public address of this installation, at which it should report on messages.",
+        "Set `public_url` to an address that the internet can reach, and start wafleet anew.",
+    ),
+    "sender_missing": Reason(
+        "The provider does not know this number as a sender of WhatsApp messages.",
+        "Compare number and ids with those at the provider, and register the sender there; it is tried again.",
+    ),
     "recovery_timeout": Reason("Healing took too long.", "Wait: it is tried again, later each time."),
     "unready": Reason("Its transport could not be started.", "Look at the detail; it is tried again."),
+    "moving": Reason("It moves to another transport.", "Wait: it connects there at once."),
     "stopped": Reason("The operator stopped this account.", "Enable it when it is needed again.", False),
 }
 

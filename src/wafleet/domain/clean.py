@@ -11,6 +11,8 @@ _UNSTORABLE: Final = re.compile("[\0\ud800-\udfff]")
 
 def clean(text: str) -> str:
     """Replace NUL characters and lone surrogates by U+FFFD: PostgreSQL refuses the first, UTF-8 the second."""
+    if text.isascii() and "\0" not in text:
+        return text
     return _UNSTORABLE.sub(REPLACED, text)
 
 

@@ -9,6 +9,7 @@ WafleetError           code, HTTP status, and one sentence that says what to do 
   TooLarge       413   the body is over the limit
   TooMany        429   wait `retry_after_s`, then try again
   Unavailable    503   the database or the network is away: try again
+  Late           504   WhatsApp was asked and did not answer in time
 """
 
 from typing import ClassVar
@@ -73,3 +74,8 @@ class TooMany(WafleetError):
 class Unavailable(WafleetError):
     status = 503
     code = "unavailable"
+
+
+class Late(WafleetError):
+    status = 504
+    code = "no_answer"

@@ -17,6 +17,8 @@ class Inbound(msgspec.Struct, frozen=True, kw_only=True):
     name: str = ""  # what the customer calls themselves
     content: Content
     at: datetime  # when the network says it was written, aware UTC
+    about: str = ""  # the network's name for the message that this one answers, changes or takes back
+    file: str = ""  # where the network keeps the file of `content`, as `Fetches.fetch` wants it; empty: it came along
     raw: dict[str, Any] | None = None  # what the transport could not express otherwise
 
 
@@ -29,3 +31,4 @@ class Receipt(msgspec.Struct, frozen=True, kw_only=True):
     message: MessageId | None = None  # ours, where the transport echoes it
     reason: str = ""  # code, where state is FAILED
     detail: str = ""
+    raw: dict[str, Any] | None = None  # what else the network said: its price, and whatever nobody knows yet

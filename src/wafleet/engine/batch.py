@@ -16,6 +16,7 @@ In = TypeVar("In")
 Out = TypeVar("Out")
 
 RETRY_PAUSE_S: Final = 0.2
+BUSY: Final = 4  # items in one statement: more will come
 
 
 class Batch(Generic[In, Out]):
@@ -24,12 +25,20 @@ class Batch(Generic[In, Out]):
     write      gets items in the order they were put; returns one answer per item; owns its transaction
     most       items per statement
     patient    True: while the database is away items wait, in order; False: they fail with DatabaseAway at once
+    breath_s   how long to collect after a busy statement: fewer and larger ones cost less; a lone item never waits
     """
 
     def __init__(
-        self, name: str, write: Callable[[Sequence[In]], Awaitable[Sequence[Out]]], *, most: int, patient: bool
+        self,
+        name: str,
+        write: Callable[[Sequence[In]], Awaitable[Sequence[Out]]],
+        *,
+        most: int,
+        patient: bool,
+        breath_s: float = 0.0,
     ) -> None:
         self._name, self._write, self._most, self._patient = name, write, most, patient
+        self._breath_s = breath_s
         self._waiting: deque[tuple[In, asyncio.Future[Out]]] = deque()
         self._filled = asyncio.Event()
 
@@ -48,7 +57,8 @@ class Batch(Generic[In, Out]):
         try:
             while True:
                 await self._filled.wait()
-                await self._turn()
+                if await self._turn() >= BUSY and self._breath_s and len(self._waiting) < self._most:
+                    await asyncio.sleep(self._breath_s)
         finally:
             self._fail_waiting()
 
@@ -57,7 +67,7 @@ class Batch(Generic[In, Out]):
         while self._waiting:
             await asyncio.wait([self._waiting[-1][1]])
 
-    async def _turn(self) -> None:
+    async def _turn(self) -> int:
         taken = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
         if not self._waiting:
             self._filled.clear()
@@ -66,6 +76,7 @@ class Batch(Generic[In, Out]):
         except asyncio.CancelledError:
             _fail(taken, DatabaseAway("wafleet is stopping"))
             raise
+        return len(taken)
 
     async def _write_or_wait(self, taken: list[tuple[In, asyncio.Future[Out]]]) -> None:
         while not await self._written(taken):

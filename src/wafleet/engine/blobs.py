@@ -29,6 +29,10 @@ class StoreFull(BlobError):
     """There is no room left."""
 
 
+class StoreAway(BlobError, OSError):
+    """The store cannot be reached, or refuses; later it may be there again."""
+
+
 class TooLarge(BlobError):
     """It is larger than the limit."""
 
@@ -56,8 +60,16 @@ class BlobStore(Protocol):
 
     async def exists(self, blob: str) -> bool: ...
 
-    async def delete(self, blob: str) -> bool:
-        """Remove a blob; True if it was there. Whoever is reading it reads on to its end."""
+    async def delete(self, blob: str, *, older_than_s: float = 0) -> bool:
+        """Remove a blob unless it was put again since; True if it went. Whoever is reading it reads on to its end."""
+        ...
+
+    async def older_than(self, age_s: float) -> list[str]:
+        """Return the blobs that were last put longer ago than this."""
+        ...
+
+    async def sweep(self) -> int:
+        """Remove parts that a killed program left behind and return how many."""
         ...
 
 
@@ -71,7 +83,7 @@ class FolderStore:
         part: _Part | None = None
         try:
             part = await asyncio.to_thread(_Part, self._parts)
-            async for chunk in _chunks(content):
+            async for chunk in chunks(content):
                 if part.size + len(chunk) > most_bytes:
                     raise TooLarge(f"It is larger than {most_bytes:,} bytes: send a smaller one.")
                 await asyncio.to_thread(part.write, chunk)
@@ -103,12 +115,14 @@ class FolderStore:
         except NoBlob:
             return False
 
-    async def delete(self, blob: str) -> bool:
+    async def delete(self, blob: str, *, older_than_s: float = 0) -> bool:
         try:
-            await asyncio.to_thread(self._path(blob).unlink)
+            return await asyncio.to_thread(self._delete, self._path(blob), older_than_s)
         except (FileNotFoundError, NoBlob):
             return False
-        return True
+
+    async def older_than(self, age_s: float) -> list[str]:
+        return await asyncio.to_thread(self._older_than, age_s)
 
     async def free_bytes(self) -> int:
         """Return how much room the disk has left."""
@@ -135,6 +149,34 @@ class FolderStore:
         if not _ID.fullmatch(blob):
             raise NoBlob("There is no such blob: an id has 64 hexadecimal digits.")
         return self._folder / blob[:2] / blob[2:4] / blob
+
+    def _delete(self, path: Path, older_than_s: float) -> bool:
+        """Taken aside first: what is then seen to be new was put a moment ago, and goes back to its place."""
+        if not older_than_s:
+            path.unlink()
+            return True
+        self._parts.mkdir(parents=True, exist_ok=True)
+        now = _disk_time(self._parts)
+        if now - path.stat().st_mtime <= older_than_s:
+            return False
+        aside = self._parts / f"{path.name}.part"
+        path.rename(aside)
+        if now - aside.stat().st_mtime <= older_than_s:
+            aside.rename(path)
+            return False
+        aside.unlink()
+        return True
+
+    def _older_than(self, age_s: float) -> list[str]:
+        if not self._folder.is_dir():
+            return []
+        self._parts.mkdir(parents=True, exist_ok=True)
+        now, found = _disk_time(self._parts), list[str]()
+        for path in self._folder.glob("[0-9a-f][0-9a-f]/[0-9a-f][0-9a-f]/*"):
+            with contextlib.suppress(FileNotFoundError):
+                if now - path.stat().st_mtime > age_s:
+                    found.append(path.name)
+        return found
 
     def _sweep(self, older_than_s: float) -> int:
         found = list(self._parts.glob("*.part"))
@@ -172,7 +214,8 @@ class _Part:
         self.path.unlink(missing_ok=True)
 
 
-async def _chunks(content: bytes | AsyncIterable[bytes]) -> AsyncGenerator[bytes]:
+async def chunks(content: bytes | AsyncIterable[bytes]) -> AsyncGenerator[bytes]:
+    """Return content piece by piece, however it was given."""
     if isinstance(content, bytes):
         yield content
         return

@@ -48,7 +48,8 @@ class _Step:
 class Consumer:
     """Hands every event to `handle` once, in order, on one node at a time.
 
-    handle  works in the transaction that also moves the cursor: its writes and the cursor land together or not at all
+    handle  works in the transaction that also moves the cursor: its writes and the cursor land together or not at all;
+            it finds its rows by keys (`Db.keyed_tx`)
     start   where a consumer begins that never ran: at the `beginning` of the log or at its `end`
     tries   failures in a row at one place before the event that causes them is looked for and put aside in dead_events
     """
@@ -127,7 +128,7 @@ class Consumer:
     async def _step(self, limit: int) -> "_Step":
         events: list[Logged] = []
         try:
-            async with self._db.fleet_tx() as tx:
+            async with self._db.keyed_tx() as tx:
                 cursor = await self._locked_cursor(tx)
                 if cursor is None:
                     self._trust()

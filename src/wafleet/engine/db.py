@@ -1,6 +1,7 @@
 """The way to the database: a pool, and transactions that say whose rows they may see."""
 
-from collections.abc import AsyncGenerator
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final, LiteralString, Self, TypeVar
 from uuid import UUID
@@ -15,6 +16,7 @@ from psycopg_pool import AsyncConnectionPool, PoolTimeout
 from wafleet.engine import observe
 
 Row = TypeVar("Row")
+HOT: Final = 3  # connections of the hot paths
 
 set_json_dumps(lambda value: msgspec.json.encode(value))
 set_json_loads(lambda text: msgspec.json.decode(text))
@@ -67,35 +69,32 @@ class Tx:
         return cur.rowcount
 
 
+Pool = AsyncConnectionPool[AsyncConnection[Any]]
+
+
 class Db:
     """Opens transactions. There is no default reach: say whose rows, or say the fleet's."""
 
-    def __init__(self, pool: AsyncConnectionPool[AsyncConnection[Any]], dsn: str) -> None:
-        self._pool, self.dsn = pool, dsn
+    def __init__(self, pool: Pool, keyed: Pool, dsn: str) -> None:
+        self._pool, self._keyed, self.dsn = pool, keyed, dsn
 
     @classmethod
     @asynccontextmanager
     async def open(cls, dsn: str, *, connections: int = 12) -> AsyncGenerator[Self]:
         """Open the pool. It fills in the background, and again after the database was away.
 
-        Statements are not prepared: a prepared one keeps its plan until statistics are gathered anew, and one that
-        was made for an empty table reads the whole of it each time while a burst of messages fills it. Triggers keep
-        their plans, which is why `plan_cache_mode` is left alone: planned anew for each row they cost as much again.
+        Statements are prepared in `keyed_tx` alone: a prepared one keeps its plan until statistics are gathered anew,
+        and one that was made for an empty table may read the whole of it each time while a burst of messages fills it.
+        Triggers keep their plans, which is why `plan_cache_mode` is left alone: planned anew for each row they cost as
+        much again.
         """
-        pool: AsyncConnectionPool[AsyncConnection[Any]] = AsyncConnectionPool(
-            dsn,
-            min_size=min(2, connections),
-            max_size=connections,
-            kwargs={"autocommit": True, "prepare_threshold": None, "application_name": "wafleet"},
-            timeout=5,
-            max_idle=120,
-            reconnect_timeout=float("inf"),
-            open=False,
-            check=None,
-        )
-        async with pool:
-            with observe.watched_pool("main", pool.get_stats):
-                yield cls(pool, dsn)
+        hot = min(HOT, connections - 1)
+        async with (
+            _pool(dsn, least=min(2, connections - hot), most=connections - hot, prepare=None) as pool,
+            _pool(dsn, least=0, most=hot, prepare=0, configure=_by_keys) as keyed,
+        ):
+            with observe.watched_pool("main", pool.get_stats), observe.watched_pool("keyed", keyed.get_stats):
+                yield cls(pool, keyed, dsn)
 
     @asynccontextmanager
     async def tx(self, reach: Reach) -> AsyncGenerator[Tx]:
@@ -103,7 +102,7 @@ class Db:
 
         Raises DatabaseAway. Never await the network inside it.
         """
-        async with self._connection() as conn, conn.transaction():
+        async with _connection(self._pool) as conn, conn.transaction():
             if isinstance(reach, UUID):
                 await conn.execute(
                     "select set_config('role', 'wafleet_tenant', true), set_config('wafleet.tenant', %s, true)",
@@ -117,19 +116,63 @@ class Db:
         async with self.tx(FLEET) as tx:
             yield tx
 
+    @asynccontextmanager
+    async def keyed_tx(self) -> AsyncGenerator[Tx]:
+        """Open a transaction of the fleet for a hot path whose every statement finds its rows by keys.
+
+        Here statements are prepared, and never planned to read a whole table, however small it was at that time.
+        """
+        async with _connection(self._keyed) as conn, conn.transaction():
+            yield Tx(conn)
+
     async def ping(self) -> None:
         """Return when the database answers. Raises DatabaseAway."""
         async with self.fleet_tx() as tx:
             await tx.run("select 1")
 
-    @asynccontextmanager
-    async def _connection(self) -> AsyncGenerator[AsyncConnection[Any]]:
-        try:
-            async with self._pool.connection() as conn:
-                yield conn
-        except PoolTimeout as error:
-            raise DatabaseAway("no connection within 5 s") from error
-        except psycopg.OperationalError as error:
-            if isinstance(error, psycopg.errors.DeadlockDetected | psycopg.errors.SerializationFailure):
-                raise
-            raise DatabaseAway(str(error)) from error
+
+def _pool(
+    dsn: str,
+    *,
+    least: int,
+    most: int,
+    prepare: int | None,
+    configure: Callable[[AsyncConnection[Any]], Awaitable[None]] | None = None,
+) -> Pool:
+    return AsyncConnectionPool(
+        dsn,
+        min_size=least,
+        max_size=most,
+        kwargs={"autocommit": True, "prepare_threshold": prepare, "application_name": "wafleet"},
+        timeout=5,
+        max_idle=120,
+        reconnect_timeout=float("inf"),
+        open=False,
+        check=None,
+        configure=configure,
+    )
+
+
+async def _by_keys(conn: AsyncConnection[Any]) -> None:
+    await conn.execute("set enable_seqscan = off")
+
+
+@asynccontextmanager
+async def _connection(pool: Pool) -> AsyncGenerator[AsyncConnection[Any]]:
+    before = _cancellations()
+    try:
+        async with pool.connection() as conn:
+            if _cancellations() > before:  # lost in the pool's `wait_for`, which Python 3.11 may do
+                raise asyncio.CancelledError
+            yield conn
+    except PoolTimeout as error:
+        raise DatabaseAway("no connection within 5 s") from error
+    except psycopg.OperationalError as error:
+        if isinstance(error, psycopg.errors.DeadlockDetected | psycopg.errors.SerializationFailure):
+            raise
+        raise DatabaseAway(str(error)) from error
+
+
+def _cancellations() -> int:
+    task = asyncio.current_task()
+    return task.cancelling() if task is not None else 0

@@ -6,8 +6,8 @@ CREATE FUNCTION current_tenant() RETURNS uuid
     RETURN (NULLIF(current_setting('wafleet.tenant'::text, true), ''::text))::uuid;
 
 CREATE FUNCTION folded(words text) RETURNS text
-    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
-    RETURN lower(translate(regexp_replace(words, '[\u0610-\u061a\u0640\u064b-\u065f\u0670\u06d6-\u06ed]'::text, ''::text, 'g'::text), 'آأإٱىةؤئ٠١٢٣٤٥٦٧٨٩۰۱۲۳۴۵۶۷۸۹کی'::text, (('اااايهوي'::text || '01234567890123456789'::text) || 'كي'::text)));
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN (octet_length(words) = length(words)) THEN lower(words) ELSE lower(translate(regexp_replace(words, '[\u0610-\u061a\u0640\u064b-\u065f\u0670\u06d6-\u06ed]'::text, ''::text, 'g'::text), 'آأإٱىةؤئ٠١٢٣٤٥٦٧٨٩۰۱۲۳۴۵۶۷۸۹کی'::text, (('اااايهوي'::text || '01234567890123456789'::text) || 'كي'::text))) END;
 
 CREATE FUNCTION guard_move() RETURNS trigger
     LANGUAGE plpgsql
@@ -64,12 +64,16 @@ CREATE TABLE accounts (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     deleted_at timestamp with time zone,
+    private bytea,
+    remove_until timestamp with time zone,
+    provider jsonb DEFAULT '{}'::jsonb NOT NULL,
     CONSTRAINT accounts_desired_check CHECK ((desired = ANY (ARRAY['running'::text, 'stopped'::text]))),
     CONSTRAINT accounts_name_check CHECK (((length(name) >= 1) AND (length(name) <= 100))),
     CONSTRAINT accounts_phone_check CHECK ((phone ~ '^\+[1-9][0-9]{6,14}$'::text)),
     CONSTRAINT accounts_state_check CHECK ((state = ANY (ARRAY['new'::text, 'linking'::text, 'connecting'::text, 'online'::text, 'degraded'::text, 'offline'::text, 'recovering'::text, 'logged_out'::text, 'blocked'::text, 'disabled'::text])))
 )
 WITH (fillfactor='70');
+ALTER TABLE ONLY accounts ALTER COLUMN credentials SET STORAGE EXTERNAL;
 
 CREATE TABLE activity (
     account_id uuid NOT NULL,
@@ -80,9 +84,26 @@ CREATE TABLE activity (
     lane_why text DEFAULT ''::text NOT NULL,
     lane_until timestamp with time zone,
     online_since timestamp with time zone,
-    online_s double precision DEFAULT 0 NOT NULL
+    online_s double precision DEFAULT 0 NOT NULL,
+    phone_seen_at timestamp with time zone,
+    phone_warned_at timestamp with time zone,
+    last_call_at timestamp with time zone,
+    call_refused_at timestamp with time zone,
+    call_refused text DEFAULT ''::text NOT NULL
 )
 WITH (fillfactor='50');
+
+CREATE TABLE asks (
+    id uuid NOT NULL,
+    tenant_id uuid NOT NULL,
+    account_id uuid NOT NULL,
+    kind text NOT NULL,
+    body jsonb NOT NULL,
+    answer jsonb,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    CONSTRAINT asks_kind_check CHECK ((kind = ANY (ARRAY['lookup'::text, 'typing'::text, 'read'::text, 'templates'::text])))
+);
 
 CREATE TABLE audit (
     id bigint NOT NULL,
@@ -126,6 +147,8 @@ CREATE TABLE conversations (
     last_message_at timestamp with time zone DEFAULT now() NOT NULL,
     last_inbound_at timestamp with time zone,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
+    questions uuid[] DEFAULT '{}'::uuid[] NOT NULL,
+    reached_at timestamp with time zone,
     CONSTRAINT conversations_identity_check CHECK (((length(identity) >= 1) AND (length(identity) <= 200))),
     CONSTRAINT conversations_last_direction_check CHECK ((last_direction = ANY (ARRAY['in'::text, 'out'::text]))),
     CONSTRAINT conversations_state_check CHECK ((state = ANY (ARRAY['open'::text, 'closed'::text]))),
@@ -198,6 +221,25 @@ CREATE TABLE leases (
 )
 WITH (fillfactor='50');
 
+CREATE TABLE lookups (
+    tenant_id uuid NOT NULL,
+    phone text NOT NULL,
+    on_whatsapp boolean NOT NULL,
+    asked_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE media (
+    tenant_id uuid NOT NULL,
+    id text NOT NULL,
+    mime text NOT NULL,
+    size bigint NOT NULL,
+    name text DEFAULT ''::text NOT NULL,
+    used boolean DEFAULT false NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    touched_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT media_size_check CHECK ((size >= 0))
+);
+
 CREATE TABLE memberships (
     tenant_id uuid NOT NULL,
     user_id uuid NOT NULL,
@@ -218,6 +260,7 @@ CREATE TABLE messages (
     at timestamp with time zone NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     search tsvector GENERATED ALWAYS AS (to_tsvector('simple'::regconfig, folded(words))) STORED,
+    about uuid,
     CONSTRAINT messages_direction_check CHECK ((direction = ANY (ARRAY['in'::text, 'out'::text])))
 )
 WITH (autovacuum_vacuum_insert_scale_factor='0', autovacuum_vacuum_insert_threshold='50000');
@@ -274,9 +317,16 @@ CREATE TABLE outbox (
     delivered_at timestamp with time zone,
     read_at timestamp with time zone,
     ended_at timestamp with time zone,
+    said jsonb,
     CONSTRAINT outbox_state_check CHECK ((state = ANY (ARRAY['queued'::text, 'sending'::text, 'sent'::text, 'delivered'::text, 'read'::text, 'failed'::text, 'unknown'::text, 'cancelled'::text])))
 )
 WITH (fillfactor='60');
+
+CREATE TABLE outdated_clients (
+    client text NOT NULL,
+    since timestamp with time zone DEFAULT now() NOT NULL,
+    seen_at timestamp with time zone DEFAULT now() NOT NULL
+);
 
 CREATE TABLE retired_credentials (
     id bigint NOT NULL,
@@ -284,7 +334,9 @@ CREATE TABLE retired_credentials (
     account_id uuid NOT NULL,
     credentials bytea NOT NULL,
     reason text NOT NULL,
-    retired_at timestamp with time zone DEFAULT now() NOT NULL
+    retired_at timestamp with time zone DEFAULT now() NOT NULL,
+    transport text,
+    settings jsonb
 );
 
 ALTER TABLE retired_credentials ALTER COLUMN id ADD GENERATED ALWAYS AS IDENTITY (
@@ -311,7 +363,8 @@ CREATE TABLE stray_receipts (
     state text NOT NULL,
     at timestamp with time zone NOT NULL,
     detail text DEFAULT ''::text NOT NULL,
-    received_at timestamp with time zone DEFAULT now() NOT NULL
+    received_at timestamp with time zone DEFAULT now() NOT NULL,
+    reason text DEFAULT ''::text NOT NULL
 );
 
 CREATE TABLE tallies (
@@ -355,11 +408,25 @@ CREATE TABLE users (
     created_at timestamp with time zone DEFAULT now() NOT NULL
 );
 
+CREATE TABLE wanted_files (
+    message_id uuid NOT NULL,
+    tenant_id uuid NOT NULL,
+    account_id uuid NOT NULL,
+    transport text NOT NULL,
+    reference text NOT NULL,
+    tries integer DEFAULT 0 NOT NULL,
+    due_at timestamp with time zone DEFAULT now() NOT NULL,
+    why text DEFAULT ''::text NOT NULL
+);
+
 ALTER TABLE ONLY accounts
     ADD CONSTRAINT accounts_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY activity
     ADD CONSTRAINT activity_pkey PRIMARY KEY (account_id);
+
+ALTER TABLE ONLY asks
+    ADD CONSTRAINT asks_pkey PRIMARY KEY (id);
 
 ALTER TABLE ONLY audit
     ADD CONSTRAINT audit_pkey PRIMARY KEY (id);
@@ -388,6 +455,12 @@ ALTER TABLE ONLY idempotency_keys
 ALTER TABLE ONLY leases
     ADD CONSTRAINT leases_pkey PRIMARY KEY (name);
 
+ALTER TABLE ONLY lookups
+    ADD CONSTRAINT lookups_pkey PRIMARY KEY (tenant_id, phone);
+
+ALTER TABLE ONLY media
+    ADD CONSTRAINT media_pkey PRIMARY KEY (tenant_id, id);
+
 ALTER TABLE ONLY memberships
     ADD CONSTRAINT memberships_pkey PRIMARY KEY (tenant_id, user_id);
 
@@ -405,6 +478,9 @@ ALTER TABLE ONLY nodes
 
 ALTER TABLE ONLY outbox
     ADD CONSTRAINT outbox_pkey PRIMARY KEY (message_id);
+
+ALTER TABLE ONLY outdated_clients
+    ADD CONSTRAINT outdated_clients_pkey PRIMARY KEY (client);
 
 ALTER TABLE ONLY retired_credentials
     ADD CONSTRAINT retired_credentials_pkey PRIMARY KEY (id);
@@ -430,19 +506,32 @@ ALTER TABLE ONLY tokens
 ALTER TABLE ONLY users
     ADD CONSTRAINT users_pkey PRIMARY KEY (id);
 
+ALTER TABLE ONLY wanted_files
+    ADD CONSTRAINT wanted_files_pkey PRIMARY KEY (message_id);
+
 CREATE INDEX accounts_deadline ON accounts USING btree (deadline_at) WHERE (deadline_at IS NOT NULL);
 
 CREATE UNIQUE INDEX accounts_name ON accounts USING btree (tenant_id, lower(name)) WHERE (deleted_at IS NULL);
 
 CREATE UNIQUE INDEX accounts_phone ON accounts USING btree (phone) WHERE (deleted_at IS NULL);
 
+CREATE INDEX asks_open ON asks USING btree (account_id) WHERE (answer IS NULL);
+
 CREATE INDEX audit_by_tenant ON audit USING btree (tenant_id, id);
 
 CREATE INDEX conversations_latest ON conversations USING btree (tenant_id, last_message_at DESC, id);
 
+CREATE INDEX conversations_reached ON conversations USING btree (account_id, reached_at) WHERE (reached_at IS NOT NULL);
+
 CREATE INDEX leases_by_holder ON leases USING btree (holder);
 
+CREATE INDEX media_by_id ON media USING btree (id);
+
+CREATE INDEX media_unused ON media USING btree (touched_at) WHERE (NOT used);
+
 CREATE INDEX memberships_by_user ON memberships USING btree (user_id);
+
+CREATE INDEX messages_about ON messages USING btree (about) WHERE (about IS NOT NULL);
 
 CREATE INDEX messages_by_conversation ON messages USING btree (conversation_id, seq);
 
@@ -478,6 +567,8 @@ CREATE INDEX tokens_by_tenant ON tokens USING btree (tenant_id);
 
 CREATE UNIQUE INDEX users_email ON users USING btree (lower(email));
 
+CREATE INDEX wanted_files_due ON wanted_files USING btree (due_at);
+
 CREATE TRIGGER accounts_moves BEFORE UPDATE OF state ON accounts FOR EACH ROW WHEN ((old.state IS DISTINCT FROM new.state)) EXECUTE FUNCTION guard_move('account');
 
 CREATE TRIGGER outbox_moves BEFORE UPDATE OF state ON outbox FOR EACH ROW WHEN ((old.state IS DISTINCT FROM new.state)) EXECUTE FUNCTION guard_move('outbox');
@@ -490,6 +581,12 @@ ALTER TABLE ONLY activity
 
 ALTER TABLE ONLY activity
     ADD CONSTRAINT activity_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY asks
+    ADD CONSTRAINT asks_account_id_fkey FOREIGN KEY (account_id) REFERENCES accounts(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY asks
+    ADD CONSTRAINT asks_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY audit
     ADD CONSTRAINT audit_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id) ON DELETE CASCADE;
@@ -508,6 +605,12 @@ ALTER TABLE ONLY idempotency_keys
 
 ALTER TABLE ONLY leases
     ADD CONSTRAINT leases_holder_fkey FOREIGN KEY (holder) REFERENCES nodes(name) ON DELETE SET NULL;
+
+ALTER TABLE ONLY lookups
+    ADD CONSTRAINT lookups_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY media
+    ADD CONSTRAINT media_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id) ON DELETE CASCADE;
 
 ALTER TABLE ONLY memberships
     ADD CONSTRAINT memberships_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id) ON DELETE CASCADE;
@@ -548,9 +651,20 @@ ALTER TABLE ONLY tallies
 ALTER TABLE ONLY tokens
     ADD CONSTRAINT tokens_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id) ON DELETE CASCADE;
 
+ALTER TABLE ONLY wanted_files
+    ADD CONSTRAINT wanted_files_account_id_fkey FOREIGN KEY (account_id) REFERENCES accounts(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY wanted_files
+    ADD CONSTRAINT wanted_files_message_id_fkey FOREIGN KEY (message_id) REFERENCES messages(id) ON DELETE CASCADE;
+
+ALTER TABLE ONLY wanted_files
+    ADD CONSTRAINT wanted_files_tenant_id_fkey FOREIGN KEY (tenant_id) REFERENCES tenants(id) ON DELETE CASCADE;
+
 ALTER TABLE accounts ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE activity ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE asks ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE audit ENABLE ROW LEVEL SECURITY;
 
@@ -562,6 +676,10 @@ ALTER TABLE events ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE idempotency_keys ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE lookups ENABLE ROW LEVEL SECURITY;
+
+ALTER TABLE media ENABLE ROW LEVEL SECURITY;
+
 ALTER TABLE memberships ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE messages ENABLE ROW LEVEL SECURITY;
@@ -572,6 +690,8 @@ CREATE POLICY own_rows ON accounts TO wafleet_tenant USING ((tenant_id = current
 
 CREATE POLICY own_rows ON activity TO wafleet_tenant USING ((tenant_id = current_tenant())) WITH CHECK ((tenant_id = current_tenant()));
 
+CREATE POLICY own_rows ON asks TO wafleet_tenant USING ((tenant_id = current_tenant())) WITH CHECK ((tenant_id = current_tenant()));
+
 CREATE POLICY own_rows ON audit TO wafleet_tenant USING ((tenant_id = current_tenant())) WITH CHECK ((tenant_id = current_tenant()));
 
 CREATE POLICY own_rows ON conversations TO wafleet_tenant USING ((tenant_id = current_tenant())) WITH CHECK ((tenant_id = current_tenant()));
@@ -581,6 +701,10 @@ CREATE POLICY own_rows ON dead_events TO wafleet_tenant USING ((tenant_id = curr
 CREATE POLICY own_rows ON events TO wafleet_tenant USING ((tenant_id = current_tenant())) WITH CHECK ((tenant_id = current_tenant()));
 
 CREATE POLICY own_rows ON idempotency_keys TO wafleet_tenant USING ((tenant_id = current_tenant())) WITH CHECK ((tenant_id = current_tenant()));
+
+CREATE POLICY own_rows ON lookups TO wafleet_tenant USING ((tenant_id = current_tenant())) WITH CHECK ((tenant_id = current_tenant()));
+
+CREATE POLICY own_rows ON media TO wafleet_tenant USING ((tenant_id = current_tenant())) WITH CHECK ((tenant_id = current_tenant()));
 
 CREATE POLICY own_rows ON memberships TO wafleet_tenant USING ((tenant_id = current_tenant())) WITH CHECK ((tenant_id = current_tenant()));
 
@@ -602,6 +726,8 @@ CREATE POLICY own_rows ON users TO wafleet_tenant USING ((EXISTS ( SELECT 1
    FROM memberships m
   WHERE ((m.user_id = users.id) AND (m.tenant_id = current_tenant())))));
 
+CREATE POLICY own_rows ON wanted_files TO wafleet_tenant USING ((tenant_id = current_tenant())) WITH CHECK ((tenant_id = current_tenant()));
+
 ALTER TABLE retired_credentials ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE stray_receipts ENABLE ROW LEVEL SECURITY;
@@ -614,12 +740,16 @@ ALTER TABLE tokens ENABLE ROW LEVEL SECURITY;
 
 ALTER TABLE users ENABLE ROW LEVEL SECURITY;
 
+ALTER TABLE wanted_files ENABLE ROW LEVEL SECURITY;
+
 REVOKE ALL ON FUNCTION matching_messages(asked text, only_accounts uuid[], in_conversation uuid, in_direction text, in_state text, since timestamp with time zone, until timestamp with time zone, before_at timestamp with time zone, before_seq bigint, most integer) FROM PUBLIC;
 GRANT ALL ON FUNCTION matching_messages(asked text, only_accounts uuid[], in_conversation uuid, in_direction text, in_state text, since timestamp with time zone, until timestamp with time zone, before_at timestamp with time zone, before_seq bigint, most integer) TO wafleet_tenant;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE accounts TO wafleet_tenant;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE activity TO wafleet_tenant;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE asks TO wafleet_tenant;
 
 GRANT SELECT,INSERT ON TABLE audit TO wafleet_tenant;
 
@@ -632,6 +762,10 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE events TO wafleet_tenant;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE idempotency_keys TO wafleet_tenant;
 
 GRANT SELECT ON TABLE leases TO wafleet_tenant;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE lookups TO wafleet_tenant;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE media TO wafleet_tenant;
 
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE memberships TO wafleet_tenant;
 
@@ -654,3 +788,5 @@ GRANT SELECT ON TABLE tenants TO wafleet_tenant;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE tokens TO wafleet_tenant;
 
 GRANT SELECT ON TABLE users TO wafleet_tenant;
+
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE wanted_files TO wafleet_tenant;

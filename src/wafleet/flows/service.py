@@ -1,5 +1,6 @@
 """Handles what customers write: chat commands are answered."""
 
+import asyncio
 from collections.abc import Iterable, Sequence
 from typing import Final, Protocol
 from uuid import UUID
@@ -20,6 +21,9 @@ from wafleet.outbox import Draft
 
 log = structlog.get_logger(__name__)
 commands = Counter("wafleet_commands_total", "Chat commands, by what became of them", ["command", "outcome"])
+
+BUSY: Final = 10  # events in one turn: more will come
+BREATH_S: Final = 0.03
 
 SORRY: Final = "Sorry, that did not work; it has been noted. Please try again.\nعذرا، لم ينجح ذلك. حاول مرة أخرى."
 
@@ -44,11 +48,16 @@ class Flows:
         self._replied: set[AccountId] = set()
 
     async def turn(self) -> None:
-        """Handle all that came in, and wake the lanes of the accounts that answer."""
+        """Handle all that came in, and wake the lanes of the accounts that answer.
+
+        While many write, it collects for a moment before the next turn: few large turns cost less than many small ones.
+        """
         try:
-            await self._consumer.turn()
+            handled = await self._consumer.turn()
         finally:
             self._wake()
+        if handled >= BUSY:
+            await asyncio.sleep(BREATH_S)
 
     def _wake(self) -> None:
         replied, self._replied = self._replied, set()

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from uuid import UUID
 
+from wafleet.domain import phone
 from wafleet.domain.ids import AccountId, MessageId, TenantId
 from wafleet.engine.db import Tx
 from wafleet.flows.commands import FleetNow, Unwell
@@ -21,8 +22,12 @@ class Question:
     account_name: str
     identity: str
     words: str
-    permitted: bool
+    commands: Collection[str]  # who may give some
     lag: timedelta
+
+    @property
+    def permitted(self) -> bool:
+        return any(one in self.commands for one in phone.spellings(self.identity))
 
 
 async def questions(tx: Tx, messages: Sequence[UUID]) -> list[Question]:
@@ -34,7 +39,7 @@ async def questions(tx: Tx, messages: Sequence[UUID]) -> list[Question]:
         Question,
         r"""
         select m.id, m.tenant_id as tenant, m.account_id as account, a.name as account_name, c.identity, m.words,
-               coalesce(a.settings -> 'commands' @> to_jsonb(c.identity), false) as permitted,
+               coalesce(a.settings -> 'commands', '[]') as commands,
                clock_timestamp() - m.created_at as lag
           from messages m
           join accounts a on a.id = m.account_id

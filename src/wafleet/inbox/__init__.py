@@ -2,14 +2,21 @@
 
 from wafleet.inbox.accept import Inbox
 from wafleet.inbox.conversations import Change, Conversations, Narrow
+from wafleet.inbox.files import Files
+from wafleet.inbox.hooks import PREFIX as HOOKS
+from wafleet.inbox.hooks import Hooks, Takers
 from wafleet.inbox.ledger import Ledger, Ledgers, Line, Sums
 from wafleet.inbox.model import Conversation, Message, Standing, Statistics, Where
 from wafleet.inbox.search import Messages, Wanted
+from wafleet.inbox.traffic import SessionTraffic, takers
 
 __all__ = [
+    "HOOKS",
     "Change",
     "Conversation",
     "Conversations",
+    "Files",
+    "Hooks",
     "Inbox",
     "Ledger",
     "Ledgers",
@@ -17,9 +24,12 @@ __all__ = [
     "Message",
     "Messages",
     "Narrow",
+    "SessionTraffic",
     "Standing",
     "Statistics",
     "Sums",
+    "Takers",
     "Wanted",
     "Where",
+    "takers",
 ]

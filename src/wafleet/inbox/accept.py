@@ -5,19 +5,23 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final, NamedTuple
 
+from msgspec.structs import replace
+
+from wafleet import media as files
 from wafleet import outbox
 from wafleet.domain.clean import clean, json_of
-from wafleet.domain.events import Kind
-from wafleet.domain.ids import AccountId, ConversationId, MessageId, TenantId, new_id
+from wafleet.domain.ids import AccountId, MessageId, TenantId, new_id
 from wafleet.domain.inbound import Inbound
-from wafleet.domain.message import words
-from wafleet.engine import bus
+from wafleet.domain.message import media, naming, summary, words
 from wafleet.engine.batch import Batch
-from wafleet.engine.db import Db
-from wafleet.inbox import store
+from wafleet.engine.db import Db, Tx
+from wafleet.inbox import choices, files_store, store
+from wafleet.inbox.files_store import Kept
 from wafleet.inbox.store import Arrival
 
 MOST: Final = 500  # messages per transaction
+MOST_MET: Final = 50_000  # customers of whom it is remembered that their conversation has begun
+BREATH_S: Final = 0.008  # between two transactions while many come
 SEARCHED: Final = 65_536  # characters of a message that search reads: PostgreSQL indexes at most 1 MB of one text
 
 
@@ -31,11 +35,20 @@ class Inbox:
     """Takes messages in: many at once, each exactly once.
 
     woken  called after each commit that brought something new, so that whoever handles messages starts at once
+    files  called after each that brought messages whose files are still with the network
     """
 
-    def __init__(self, db: Db, *, woken: Callable[[], None], most: int = MOST) -> None:
-        self._db, self._woken = db, woken
-        self._batch: Batch[_Given, bool] = Batch("inbox", self._write, most=most, patient=True)
+    def __init__(
+        self,
+        db: Db,
+        *,
+        woken: Callable[[], None],
+        files: Callable[[], None] = lambda: None,
+        most: int = MOST,
+    ) -> None:
+        self._db, self._woken, self._files = db, woken, files
+        self._met: set[tuple[AccountId, str]] = set()
+        self._batch: Batch[_Given, bool] = Batch("inbox", self._write, most=most, patient=True, breath_s=BREATH_S)
 
     def __len__(self) -> int:
         """Return how many messages wait to be stored."""
@@ -62,20 +75,44 @@ class Inbox:
 
     async def _write(self, given: Sequence[_Given]) -> list[bool]:
         arrivals = [arrival(*one) for one in given]
-        async with self._db.fleet_tx() as tx:
-            known = await outbox.conversations(tx, [(one.tenant, one.account, one.identity) for one in arrivals])
-            conversations = [known[one.account, one.identity] for one in arrivals]
-            new = await store.add_messages(tx, arrivals, conversations)
-            fresh = [pair for pair in zip(arrivals, conversations, strict=True) if pair[0].id in new]
-            if fresh:
-                await store.touch(tx, fresh)
-                await bus.append(tx, [_event(*pair) for pair in fresh])
-            await store.count(
-                tx, [(one.tenant, one.account, "received" if one.id in new else "repeated") for one in arrivals]
+        who = {(one.account, one.identity) for one in arrivals}
+        async with self._db.keyed_tx() as tx:
+            known = await outbox.conversations(
+                tx, [(one.tenant, one.account, one.identity) for one in arrivals], begun=self._met.issuperset(who)
             )
-        if fresh:
+            talks = [known[one.account, one.identity] for one in arrivals]
+            conversations = [talk.id for talk in talks]
+            arrivals = await self._about(tx, given, arrivals)
+            if any(talk.questions for talk in talks):
+                arrivals = await choices.understood(tx, [one.inbound.content for one in given], arrivals, talks)
+            new = await store.add(tx, arrivals, conversations)
+            kept = [one for one in _kept(given, arrivals) if one.message in new]
+            await _keep_files(tx, given, arrivals, new)
+            if kept:
+                await files_store.want(tx, kept)
+        self._meet(who)
+        if new:
             self._woken()
+        if kept:
+            self._files()
         return [one.id in new for one in arrivals]
+
+    def _meet(self, who: set[tuple[AccountId, str]]) -> None:
+        self._met |= who
+        if len(self._met) > MOST_MET:
+            self._met.clear()
+
+    async def _about(self, tx: Tx, given: Sequence[_Given], arrivals: Sequence[Arrival]) -> list[Arrival]:
+        """Name the earlier messages that some are about as we do; one that is not known here stays unnamed."""
+        wanted = {(one.account, clean(one.inbound.about)) for one in given if one.inbound.about}
+        if not wanted:
+            return list(arrivals)
+        known = {(one.account, one.provider_id): one.id for one in reversed(arrivals)}  # of one breath; the first wins
+        known |= await store.named_by_network(tx, wanted)
+        return [
+            _named(arrival, one.inbound, known.get((one.account, clean(one.inbound.about))))
+            for one, arrival in zip(given, arrivals, strict=True)
+        ]
 
 
 def arrival(tenant: TenantId, account: AccountId, inbound: Inbound) -> Arrival:
@@ -89,14 +126,27 @@ def arrival(tenant: TenantId, account: AccountId, inbound: Inbound) -> Arrival:
         provider_id=clean(inbound.provider_id),
         content=json_of(inbound.content),
         words=clean(words(inbound.content))[:SEARCHED],
+        shown=clean(summary(inbound.content))[: store.PREVIEW],
         at=inbound.at,
     )
 
 
-def _event(one: Arrival, conversation: ConversationId) -> bus.Event:
-    return bus.Event(
-        kind=Kind.MESSAGE_RECEIVED,
-        tenant=one.tenant,
-        account=one.account,
-        data={"message": str(one.id), "conversation": str(conversation)},
-    )
+def _named(arrival: Arrival, inbound: Inbound, about: MessageId | None) -> Arrival:
+    if about is None or about == arrival.id:
+        return arrival
+    return replace(arrival, content=json_of(naming(inbound.content, str(about))), about=about)
+
+
+async def _keep_files(tx: Tx, given: Sequence[_Given], arrivals: Sequence[Arrival], new: set[MessageId]) -> None:
+    pairs = zip(given, arrivals, strict=True)
+    carried = [(one.tenant, file) for one, stored in pairs if stored.id in new and (file := media(one.inbound.content))]
+    if carried:
+        await files.received(tx, carried)
+
+
+def _kept(given: Sequence[_Given], arrivals: Sequence[Arrival]) -> list[Kept]:
+    return [
+        Kept(stored.id, one.tenant, one.account, clean(one.inbound.file))
+        for one, stored in zip(given, arrivals, strict=True)
+        if one.inbound.file and (file := media(one.inbound.content)) is not None and not file.id
+    ]

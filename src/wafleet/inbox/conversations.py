@@ -1,9 +1,9 @@
 """Conversations: read from the database, always, so that no restart loses one."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Final, LiteralString
+from datetime import datetime, timedelta
+from typing import Any, Final, LiteralString, Protocol
 from uuid import UUID
 
 from wafleet.domain.clean import clean
@@ -16,11 +16,22 @@ from wafleet.tenants import Caller, record
 
 _CONVERSATION: Final[LiteralString] = """
     select c.id, c.tenant_id as tenant, c.account_id as account, c.identity, c.name, c.state, c.assigned_to, c.note,
-           c.unread, c.last_words, c.last_direction, c.last_message_at, c.last_inbound_at, c.created_at
+           c.unread, c.last_words, c.last_direction, c.last_message_at, c.last_inbound_at, c.created_at,
+           c.last_inbound_at + w.free_for as window_until,
+           case when w.free_for is null then 'always' when c.last_inbound_at + w.free_for > now() then 'open'
+                else 'closed' end as "window"
       from conversations c
+     cross join lateral (
+        select (select t.free_for
+                  from accounts a
+                  join unnest(%(transports)s::text[], %(windows)s::interval[]) as t (name, free_for)
+                    on t.name = a.transport
+                 where a.id = c.account_id) as free_for) w
      where (%(only)s::uuid[] is null or c.account_id = any(%(only)s))
 """
+NONE: Final[Mapping[str, timedelta]] = {}
 NOT_FOUND: Final = "There is no such conversation"
+MOST_SEEN: Final = 200  # messages that a customer is told of at a time
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,11 +61,21 @@ def limited(caller: Caller) -> list[AccountId] | None:
     return None if caller.accounts is None else sorted(caller.accounts)
 
 
-class Conversations:
-    """What customers and accounts said to each other, per customer."""
+class Seen(Protocol):
+    """Tells a customer that their messages were read, where the network has such a thing."""
 
-    def __init__(self, db: Db) -> None:
-        self._db = db
+    async def __call__(self, caller: Caller, account: UUID, *, identity: str, provider_ids: Sequence[str]) -> None: ...
+
+
+class Conversations:
+    """What customers and accounts said to each other, per customer.
+
+    windows  how long after a customer's message anything may be sent, for transports that limit it
+    """
+
+    def __init__(self, db: Db, *, seen: Seen | None = None, windows: Mapping[str, timedelta] = NONE) -> None:
+        self._db, self._seen = db, seen
+        self._windows = {"transports": list(windows), "windows": list(windows.values())}
 
     async def list(self, caller: Caller, narrow: Narrow, *, cursor: str | None, limit: int) -> Page[Conversation]:
         """Return conversations, the one with the newest message first. Raises BadCursor.
@@ -63,22 +84,22 @@ class Conversations:
         """
         at, id = decode_cursor(cursor, tuple[datetime, UUID]) if cursor else (None, None)
         async with self._db.tx(caller.reach) as tx:
-            rows = await _listed(tx, narrow, at=at, id=id, limit=limit + 1, only=limited(caller))
+            rows = await _listed(tx, narrow, at=at, id=id, limit=limit + 1, only=limited(caller), **self._windows)
         return page(rows, limit=limit, place=lambda one: [one.last_message_at, one.id])
 
     async def get(self, caller: Caller, id: UUID) -> Conversation:
         """Return one conversation. Raises NotFound."""
         async with self._db.tx(caller.reach) as tx:
-            return await _one(tx, id, limited(caller))
+            return await self._one(tx, caller, id)
 
     async def change(self, caller: Caller, id: UUID, change: Change) -> Conversation:
         """Close or open a conversation, give it to somebody, write a note. Raises NotFound, Invalid."""
         async with self._db.tx(caller.reach) as tx:
-            before = await _one(tx, id, limited(caller))
+            before = await self._one(tx, caller, id)
             if change.assigned_to is not None:
                 await _require_member(tx, before.tenant, change.assigned_to)
             await _write(tx, id, change)
-            after = await _one(tx, id, limited(caller))
+            after = await self._one(tx, caller, id)
             names = ("state", "assigned_to", "note")
             changed = [name for name in names if getattr(before, name) != getattr(after, name)]
             if changed:
@@ -88,10 +109,21 @@ class Conversations:
     async def read(self, caller: Caller, id: UUID, *, up_to: UUID | None) -> Conversation:
         """Count a conversation's messages as read, all or up to one of them. Raises NotFound, Invalid."""
         async with self._db.tx(caller.reach) as tx:
-            await _one(tx, id, limited(caller))
+            before = await self._one(tx, caller, id)
+            unread = [] if self._seen is None else await _unread(tx, before, up_to)
             if not await _mark_read(tx, id, up_to):
                 raise Invalid("up_to", "That message is not in this conversation: name one that is")
-            return await _one(tx, id, limited(caller))
+            after = await self._one(tx, caller, id)
+        if self._seen is not None and unread:
+            await self._seen(caller, before.account, identity=before.identity, provider_ids=unread)
+        return after
+
+    async def _one(self, tx: Tx, caller: Caller, id: UUID) -> Conversation:
+        sql = _CONVERSATION + " and c.id = %(id)s"
+        found = await tx.one(Conversation, sql, id=id, only=limited(caller), **self._windows)
+        if found is None:
+            raise NotFound(NOT_FOUND)
+        return found
 
     async def statistics(self, caller: Caller, *, account: UUID | None) -> Statistics:
         """Count conversations by where they stand."""
@@ -119,9 +151,7 @@ class Conversations:
         return found
 
 
-async def _listed(
-    tx: Tx, narrow: Narrow, *, at: datetime | None, id: UUID | None, limit: int, only: Sequence[AccountId] | None
-) -> list[Conversation]:
+async def _listed(tx: Tx, narrow: Narrow, *, at: datetime | None, id: UUID | None, **more: Any) -> list[Conversation]:
     sql = """
         and (%(account)s::uuid is null or c.account_id = %(account)s)
         and (%(state)s::text is null or c.state = %(state)s)
@@ -138,7 +168,6 @@ async def _listed(
     return await tx.all(
         Conversation,
         _CONVERSATION + sql,
-        only=only,
         account=narrow.account,
         state=narrow.state,
         unread=narrow.unread,
@@ -147,15 +176,8 @@ async def _listed(
         q=None if narrow.q is None else clean(narrow.q),
         at=at,
         id=id,
-        limit=limit,
+        **more,
     )
-
-
-async def _one(tx: Tx, id: UUID, only: Sequence[AccountId] | None) -> Conversation:
-    found = await tx.one(Conversation, _CONVERSATION + " and c.id = %(id)s", id=id, only=only)
-    if found is None:
-        raise NotFound(NOT_FOUND)
-    return found
 
 
 async def _require_member(tx: Tx, tenant: UUID, user: UUID) -> None:
@@ -182,6 +204,25 @@ async def _write(tx: Tx, id: UUID, change: Change) -> None:
         unassign=change.unassign,
         assigned_to=change.assigned_to,
     )
+
+
+async def _unread(tx: Tx, one: Conversation, up_to: UUID | None) -> list[str]:
+    """Return the network's names of the messages that count as unread, the newest ones, up to one of them."""
+    rows = await tx.tuples(
+        """
+        with latest as (
+            select provider_id, seq from messages where conversation_id = %(id)s and direction = 'in'
+             order by seq desc limit %(unread)s
+        )
+        select provider_id from latest
+         where provider_id is not null
+           and (%(up_to)s::uuid is null or seq <= (select seq from messages where id = %(up_to)s)) order by seq
+        """,
+        id=one.id,
+        unread=min(one.unread, MOST_SEEN),
+        up_to=up_to,
+    )
+    return [row[0] for row in rows]
 
 
 async def _mark_read(tx: Tx, id: UUID, up_to: UUID | None) -> bool:

@@ -22,6 +22,14 @@ class Standing(StrEnum):
     CLOSED = "closed"
 
 
+class Window(StrEnum):
+    """Whether anything may be written to a customer now, or only what the provider approved beforehand."""
+
+    ALWAYS = "always"
+    OPEN = "open"
+    CLOSED = "closed"
+
+
 class Where(StrEnum):
     """Where a message stands: a customer's is received, ours climbs from queued to read."""
 
@@ -52,7 +60,24 @@ class Conversation(BaseModel, frozen=True):
     last_direction: Direction
     last_message_at: Stamp
     last_inbound_at: Stamp | None = Field(description="when the customer last wrote, by their own network")
+    window: Window = Field(description="open, or closed: only templates may be sent; always: the transport has none")
+    window_until: Stamp | None = Field(description="when the window closes or closed; null where there is none")
     created_at: Stamp
+
+
+class Put(BaseModel, frozen=True):
+    """A reaction that one side put on a message."""
+
+    emoji: str
+    direction: Direction = Field(description="in: the customer put it there; out: this account")
+    at: Stamp
+
+
+class Edited(BaseModel, frozen=True):
+    """The words that took the place of a message's own."""
+
+    text: str
+    at: Stamp
 
 
 class Message(BaseModel, frozen=True):
@@ -66,9 +91,15 @@ class Message(BaseModel, frozen=True):
     from_: str = Field(alias="from")
     to: str
     content: dict[str, Any]
+    reactions: list[Put] = Field([], description="at most one of each side, the newest")
+    edited: Edited | None = Field(None, description="its author gave it new words; `content` keeps the first")
+    deleted_at: Stamp | None = Field(None, description="its author took it back, for everyone")
     state: Where
     reason: str = Field(description="the same as a code")
     detail: str = Field(description="what the provider said")
+    said: dict[str, Any] | None = Field(
+        description="what else its network said of it, as it came: Meta's `pricing`, and whatever wafleet does not know"
+    )
     provider_id: str | None = Field(description="the network's name for it")
     at: Stamp = Field(description="when the network, or the sender, says it was written")
     created_at: Stamp = Field(description="when it was stored here")

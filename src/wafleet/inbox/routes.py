@@ -1,6 +1,7 @@
 """Conversations, messages and the ledger over HTTP."""
 
-from datetime import date
+from collections.abc import Mapping
+from datetime import date, timedelta
 from typing import Annotated
 from uuid import UUID
 
@@ -11,7 +12,7 @@ from wafleet.domain.errors import Invalid
 from wafleet.domain.message import Direction
 from wafleet.engine.db import Db
 from wafleet.engine.web import Body, Cursor, Limit, Page
-from wafleet.inbox.conversations import Change, Conversations, Narrow
+from wafleet.inbox.conversations import NONE, Change, Conversations, Narrow, Seen
 from wafleet.inbox.ledger import Ledger, Ledgers
 from wafleet.inbox.model import Conversation, Message, Standing, Statistics, Where
 from wafleet.inbox.search import Messages, Wanted
@@ -46,10 +47,14 @@ class ReadBody(Body):
     up_to: UUID | None = Field(None, description="the last message that was read; without it all count as read")
 
 
-def router(db: Db, auth: Auth) -> APIRouter:
-    """Return the routes of the inbox."""
+def router(db: Db, auth: Auth, *, seen: Seen | None = None, windows: Mapping[str, timedelta] = NONE) -> APIRouter:
+    """Return the routes of the inbox.
+
+    seen     tells customers what was read
+    windows  how long after a customer's message anything may be sent, for transports that limit it
+    """
     routes = APIRouter()
-    conversations, messages = Conversations(db), Messages(db)
+    conversations, messages = Conversations(db, seen=seen, windows=windows), Messages(db)
     _conversations(routes, conversations, messages, auth)
     _changes(routes, conversations, auth)
     _messages(routes, messages, auth)

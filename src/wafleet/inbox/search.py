@@ -10,6 +10,7 @@ from wafleet.domain.errors import NotFound
 from wafleet.domain.message import Direction
 from wafleet.engine.db import Db, Tx
 from wafleet.engine.web import Page, decode_cursor, page
+from wafleet.inbox import effects
 from wafleet.inbox.conversations import NOT_FOUND, limited
 from wafleet.inbox.model import RECEIVED, Message, Where
 from wafleet.tenants import Caller
@@ -23,7 +24,7 @@ _READ: Final[LiteralString] = """
            coalesce(o.detail, '') as detail, coalesce(o.provider_id, m.provider_id) as provider_id, m.at, m.created_at,
            a.state as account_state, a.reason as account_reason,
            a.state_since as account_since, coalesce(v.lane_why, '') as lane_why, v.lane_until, now() as now,
-           o.due_at, o.retry_at, o.sending_at, o.sent_at, o.delivered_at, o.read_at, o.ended_at
+           o.said, o.due_at, o.retry_at, o.sending_at, o.sent_at, o.delivered_at, o.read_at, o.ended_at
       from found f
       join messages m on m.id = f.id
       join conversations c on c.id = m.conversation_id
@@ -122,6 +123,7 @@ class Messages:
             return Page[Message](items=[])
         async with self._db.tx(caller.reach) as tx:
             rows = await _listed(tx, wanted, only=limited(caller), at=at, seq=seq, limit=limit + 1)
+            rows = await effects.shown(tx, rows)
         return page(rows, limit=limit, place=lambda one: [one.created_at, one.seq])
 
     async def of(self, caller: Caller, conversation: UUID, *, cursor: str | None, limit: int) -> Page[Message]:
@@ -136,10 +138,11 @@ class Messages:
         """Return one message. Raises NotFound."""
         sql = "with found as (select %(id)s::uuid as id)"
         async with self._db.tx(caller.reach) as tx:
-            found = await tx.one(Message, sql + _READ, id=id, only=limited(caller))
-        if found is None:
+            found = await tx.all(Message, sql + _READ, id=id, only=limited(caller))
+            found = await effects.shown(tx, found)
+        if not found:
             raise NotFound("There is no such message")
-        return found
+        return found[0]
 
 
 def _nothing(wanted: Wanted) -> bool:

@@ -1,24 +1,24 @@
 """The statements that take messages in.
 
 Whoever writes messages takes its locks in this order, so that no two writers can wait for each other: conversations
-(missing ones first, by account and identity; then all, by id), messages, events, tallies (by account and counter).
+(missing ones first, by account and identity; then all, by id), messages, tallies (by account and counter).
 """
 
-from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
-from datetime import datetime
-from typing import Final
+from datetime import datetime, timedelta
+from typing import Any, Final
 from uuid import UUID
+
+import msgspec
 
 from wafleet.domain.ids import AccountId, ConversationId, MessageId, TenantId
 from wafleet.engine.db import Tx
 
+NOTHING: Final = UUID(int=0)  # in arrays, where null alone would have no type
 PREVIEW: Final = 200  # characters of a message that a list of conversations shows
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(msgspec.Struct, frozen=True):
     """One incoming message, ready to be stored: every text is one PostgreSQL can hold."""
 
     id: MessageId
@@ -30,21 +30,59 @@ class Arrival:
     content: str  # JSON
     words: str
     at: datetime
+    shown: str = ""  # one line of it for lists
+    about: UUID = NOTHING  # the message that this one answers, changes or takes back
 
 
-async def add_messages(tx: Tx, arrivals: Sequence[Arrival], conversations: Sequence[ConversationId]) -> set[MessageId]:
-    """Store those arrivals whose account and provider id were not seen before, in order; return their ids."""
+async def add(tx: Tx, arrivals: Sequence[Arrival], conversations: Sequence[ConversationId]) -> set[MessageId]:
+    """Store those arrivals whose account and provider id were not seen before, in order; return their ids.
+
+    Each brings its conversation to its newest message: unread, preview, times, name; a closed one opens again. Lists
+    are sorted by when a message arrived here, since that is when somebody can see it; `last_inbound_at` is the
+    customer's own time, which decides how long they may be answered. Events, and tallies of all that came, go along.
+    """
     rows = await tx.tuples(
         """
-        insert into messages (id, tenant_id, account_id, conversation_id, direction, content, words, provider_id, at)
-        select id, tenant_id, account_id, conversation_id, 'in', content::jsonb, words, provider_id, at
-          from unnest(%(ids)b::uuid[], %(tenants)b::uuid[], %(accounts)b::uuid[], %(conversations)b::uuid[],
-                      %(contents)b::text[], %(words)b::text[], %(provider_ids)b::text[], %(times)b::timestamptz[])
-               with ordinality
-               as m (id, tenant_id, account_id, conversation_id, content, words, provider_id, at, nr)
-         order by nr
-        on conflict (account_id, provider_id) where direction = 'in' do nothing
-        returning id
+        with a as (
+            select * from unnest(%(ids)b::uuid[], %(tenants)b::uuid[], %(accounts)b::uuid[], %(conversations)b::uuid[],
+                                 %(contents)b::text[], %(words)b::text[], %(shown)b::text[], %(names)b::text[],
+                                 %(provider_ids)b::text[], %(times)b::timestamptz[], %(abouts)b::uuid[])
+                   with ordinality
+                   as a (id, tenant_id, account_id, conversation_id, content, words, shown, name, provider_id, at,
+                         about, nr)
+        ), m as (
+            insert into messages (id, tenant_id, account_id, conversation_id, direction, content, words, provider_id,
+                                  at, about)
+            select id, tenant_id, account_id, conversation_id, 'in', content::jsonb, words, provider_id, at,
+                   nullif(about, %(nothing)s)
+              from a order by nr
+            on conflict (account_id, provider_id) where direction = 'in' do nothing
+            returning id
+        ), talked as (
+            update conversations c
+               set unread = c.unread + f.n, state = 'open', last_direction = 'in', last_words = f.shown,
+                   last_message_at = greatest(c.last_message_at, now()),
+                   last_inbound_at = greatest(c.last_inbound_at, least(f.at, now())),
+                   name = coalesce(f.name, c.name)
+              from (select conversation_id, count(*) as n, max(at) as at,
+                           (array_agg(shown order by nr desc))[1] as shown,
+                           (array_agg(name order by nr desc) filter (where name <> ''))[1] as name
+                      from a join m using (id) group by conversation_id) f
+             where c.id = f.conversation_id
+        ), told as (
+            insert into events (tenant_id, account_id, kind, data)
+            select tenant_id, account_id, 'message.received',
+                   jsonb_build_object('message', id, 'conversation', conversation_id)
+              from a join m using (id) order by nr
+        ), counted as (
+            insert into tallies as t (tenant_id, account_id, bucket, counter, n)
+            select tenant_id, account_id, date_bin('5 minutes', now(), '2000-01-01Z'),
+                   case when m.id is null then 'repeated' else 'received' end as counter, count(*)
+              from a left join m using (id)
+             group by tenant_id, account_id, counter order by account_id, counter
+            on conflict (account_id, bucket, counter) do update set n = t.n + excluded.n
+        )
+        select id from m
         """,
         ids=[one.id for one in arrivals],
         tenants=[one.tenant for one in arrivals],
@@ -52,57 +90,62 @@ async def add_messages(tx: Tx, arrivals: Sequence[Arrival], conversations: Seque
         conversations=list(conversations),
         contents=[one.content for one in arrivals],
         words=[one.words for one in arrivals],
+        shown=[one.shown for one in arrivals],
+        names=[one.name for one in arrivals],
         provider_ids=[one.provider_id for one in arrivals],
         times=[one.at for one in arrivals],
+        abouts=[one.about for one in arrivals],
+        nothing=NOTHING,
     )
     return {row[0] for row in rows}
 
 
-async def touch(tx: Tx, fresh: Sequence[tuple[Arrival, ConversationId]]) -> None:
-    """Bring each conversation to its newest message: unread, preview, times, name; a closed one opens again.
+async def named_by_network(tx: Tx, names: Collection[tuple[AccountId, str]]) -> dict[tuple[AccountId, str], MessageId]:
+    """Return which of our messages, of either direction, the network calls by these names."""
+    rows = await tx.tuples(
+        """
+        with w as (select * from unnest(%(accounts)b::uuid[], %(names)b::text[]) as w (account_id, provider_id))
+        select w.account_id, w.provider_id, m.id from w join messages m using (account_id, provider_id)
+         where m.direction = 'in'
+        union all
+        select w.account_id, w.provider_id, o.message_id from w join outbox o using (account_id, provider_id)
+        """,
+        accounts=[account for account, _ in names],
+        names=[name for _, name in names],
+    )
+    return {(account, name): MessageId(id) for account, name, id in rows}
 
-    `fresh` is in the order of arrival. Lists are sorted by when a message arrived here, since that is when somebody
-    can see it; `last_inbound_at` is the customer's own time, which decides how long they may be answered.
+
+async def acts_on(tx: Tx, messages: Sequence[UUID]) -> list[tuple[Any, ...]]:
+    """Return (message, direction, content, at) of the reactions, edits and deletions of these messages, in order.
+
+    One of ours counts once the network has it.
     """
-    last = {conversation: one for one, conversation in fresh}
-    names = {conversation: one.name for one, conversation in fresh if one.name}
-    counts = Counter(conversation for _, conversation in fresh)
-    times: dict[ConversationId, datetime] = {}
-    for one, conversation in fresh:
-        times[conversation] = max(one.at, times.get(conversation, one.at))
-    await tx.run(
+    return await tx.tuples(
         """
-        update conversations c
-           set unread = c.unread + f.n, state = 'open', last_direction = 'in', last_words = f.words,
-               last_message_at = greatest(c.last_message_at, now()),
-               last_inbound_at = greatest(c.last_inbound_at, least(f.at, now())),
-               name = coalesce(nullif(f.name, ''), c.name)
-          from unnest(%(ids)b::uuid[], %(counts)b::int[], %(words)b::text[], %(names)b::text[],
-                      %(times)b::timestamptz[]) as f (id, n, words, name, at)
-         where c.id = f.id
+        select m.about, m.direction, m.content, m.at
+          from messages m left join outbox o on o.message_id = m.id
+         where m.about = any(%(messages)s::uuid[]) and m.content ->> 'type' in ('reaction', 'edit', 'deletion')
+           and (m.direction = 'in' or o.state in ('sent', 'delivered', 'read'))
+         order by m.seq
         """,
-        ids=list(last),
-        counts=[counts[conversation] for conversation in last],
-        words=[one.words[:PREVIEW] for one in last.values()],
-        names=[names.get(conversation, "") for conversation in last],
-        times=[times[conversation] for conversation in last],
+        messages=list(messages),
     )
 
 
-async def count(tx: Tx, counted: Collection[tuple[TenantId, UUID, str]]) -> None:
-    """Add one to a tally of these five minutes for each (tenant, account, counter) given, however often."""
-    sums = sorted(Counter(counted).items(), key=lambda item: item[0][1:])
-    await tx.run(
+async def questions(tx: Tx, messages: Sequence[MessageId], *, within: timedelta) -> list[tuple[MessageId, str]]:
+    """Return (message, content) of those questions that went out, not longer ago than that.
+
+    The answer may be faster than the network's word that it took the question.
+    """
+    rows = await tx.tuples(
         """
-        insert into tallies as t (tenant_id, account_id, bucket, counter, n)
-        select tenant_id, account_id, date_bin('5 minutes', now(), '2000-01-01Z'), counter, n
-          from unnest(%(tenants)b::uuid[], %(accounts)b::uuid[], %(counters)b::text[], %(counts)b::bigint[])
-               with ordinality as c (tenant_id, account_id, counter, n, nr)
-         order by nr
-        on conflict (account_id, bucket, counter) do update set n = t.n + excluded.n
+        select m.id, m.content::text
+          from messages m join outbox o on o.message_id = m.id
+         where m.id = any(%(messages)s::uuid[]) and o.state not in ('queued', 'failed', 'cancelled')
+           and coalesce(o.sent_at, o.sending_at) > now() - %(within)s::interval
         """,
-        tenants=[tenant for (tenant, _, _), _ in sums],
-        accounts=[account for (_, account, _), _ in sums],
-        counters=[counter for (_, _, counter), _ in sums],
-        counts=[n for _, n in sums],
+        messages=list(messages),
+        within=within,
     )
+    return [(row[0], row[1]) for row in rows]

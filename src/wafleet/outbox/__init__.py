@@ -3,7 +3,7 @@
 from wafleet.outbox.lanes import Lanes
 from wafleet.outbox.model import Draft, Queued
 from wafleet.outbox.service import OUTBOX, Answer, Outbox
-from wafleet.outbox.store import conversations
+from wafleet.outbox.store import Talk, conversations
 from wafleet.outbox.why import why
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "Lanes",
     "Outbox",
     "Queued",
+    "Talk",
     "conversations",
     "why",
 ]

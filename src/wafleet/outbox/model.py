@@ -2,9 +2,11 @@
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from wafleet.domain.ids import AccountId, ConversationId, MessageId, TenantId
 from wafleet.domain.message import Content, Priority, Sending
+from wafleet.transports.base import About
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +47,9 @@ class Claim:
     to: str
     more: bool  # others of its conversation wait behind it
     content: Content
+    heard_at: datetime | None = None  # when the customer last wrote
+    since: datetime | None = None  # when it was put on the wire
+    about: About | None = None  # with an empty provider id while the network does not have it yet
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,3 +94,4 @@ class Learnt:
     provider_id: str | None
     reason: str = ""
     detail: str = ""
+    raw: dict[str, Any] | None = None  # what else the network said

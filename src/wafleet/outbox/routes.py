@@ -11,7 +11,8 @@ from wafleet.domain.errors import Invalid
 from wafleet.domain.ids import AccountId, MessageId
 from wafleet.domain.message import Content, Priority, Sending, Text
 from wafleet.engine.web import Body
-from wafleet.outbox.service import LONGEST, Answer, Outbox
+from wafleet.outbox.contents import LONGEST
+from wafleet.outbox.service import Answer, Outbox
 from wafleet.tenants import Auth, Caller, Scope
 
 Key = Annotated[
@@ -28,10 +29,20 @@ Key = Annotated[
 class MessageBody(Body):
     """A message to be sent: either `text`, or `content` for other kinds."""
 
-    to: str = Field(max_length=64, description="phone in any usual spelling", examples=["+447700900123"])
+    to: str = Field(
+        max_length=64,
+        description="phone in any usual spelling, or a conversation's `identity`",
+        examples=["+447700900123"],
+    )
     text: str | None = Field(None, max_length=LONGEST, examples=["Your table is ready."])
     content: dict[str, Any] | None = Field(
-        None, description="`type` is text, location or contact", examples=[{"type": "text", "text": "Hello"}]
+        None,
+        description=(
+            "`type` is text, image, video, audio, document, sticker, location, contact, buttons, choices, template, "
+            "reaction, edit or deletion. `media` is the id of an uploaded file, `reply_to` and `message` are ids of "
+            "messages of this conversation"
+        ),
+        examples=[{"type": "text", "text": "Hello"}],
     )
     priority: str = Field(
         "reply", pattern="^(reply|broadcast)$", description="replies of an account go before its broadcasts"
@@ -99,8 +110,11 @@ def _content(body: MessageBody) -> Content:
         raise Invalid("text", "Give either `text` or `content`")
     if body.text is not None:
         return Text(body.text)
+    given = dict(body.content or {})
+    if isinstance(given.get("media"), str):
+        given["media"] = {"id": given["media"]}
     try:
-        return msgspec.convert(body.content, Content)
+        return msgspec.convert(given, Content)
     except msgspec.ValidationError as error:
         raise Invalid("content", f"This content is not understood: {error}") from None
 

@@ -11,30 +11,30 @@ from uuid import UUID
 
 import msgspec
 
+from wafleet import media as files
 from wafleet.config import OutboxSettings
 from wafleet.domain import phone
 from wafleet.domain.account import State
 from wafleet.domain.errors import Conflict, Invalid, NotFound
 from wafleet.domain.ids import AccountId, ConversationId, MessageId, new_id
-from wafleet.domain.message import Content, Priority, Sending, words
+from wafleet.domain.message import Content, Offering, Priority, Sending, media
 from wafleet.engine import bus
 from wafleet.engine.batch import Batch
 from wafleet.engine.clock import Clock
 from wafleet.engine.db import DatabaseAway, Db, Tx
 from wafleet.engine.loops import Loop
 from wafleet.engine.wakes import Wakes
-from wafleet.outbox import store
+from wafleet.outbox import contents, store, window
 from wafleet.outbox.model import Draft, Queued
 from wafleet.outbox.store import Route
 from wafleet.outbox.why import SPOKE, why
 from wafleet.tenants import Caller
-from wafleet.transports.base import Transport
+from wafleet.transports.base import Capabilities, Transport
 
 T = TypeVar("T")
 
 OUTBOX = "outbox"  # woken with the ids of accounts that have new messages waiting
 PATIENCE_S = 5.0  # what a caller waits for the database at most
-LONGEST = 4096  # characters of a text. Source: WhatsApp's own limit, as Twilio and Meta document it
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +63,12 @@ class Outbox:
         self._batch: Batch[Draft, Queued | None] = Batch("outbox", self._write, most=settings.batch, patient=False)
         self._routes: Batch[AccountId, Route | None] = Batch("routes", self._find, most=settings.batch, patient=False)
 
+    @property
+    def windows(self) -> Mapping[str, timedelta]:
+        """Return how long after a customer's message anything may be sent, for the transports that limit it."""
+        known = {name: one.capabilities.free_for for name, one in self._transports.items()}
+        return {name: free_for for name, free_for in known.items() if free_for is not None}
+
     async def run(self) -> None:
         """Store what is queued until cancelled."""
         async with asyncio.TaskGroup() as tasks:
@@ -86,7 +92,7 @@ class Outbox:
         Raises NotFound, Invalid, Conflict when the key was used for another message, DatabaseAway also when the
         database does not answer in time: the message may be queued then, and asking again with its key tells.
         """
-        recipient = phone.normalise(to, field="to")
+        recipient = phone.identity(to)
         return await _in_time(self._send(caller, recipient, content, account, priority, due_at, key))
 
     async def _send(
@@ -99,15 +105,24 @@ class Outbox:
         due_at: datetime | None,
         key: str | None,
     ) -> Answer:
-        chosen = await self._route(caller, account, recipient)
-        self._check(chosen, content)
+        contents.check(content)
+        chosen = await self._route(caller, account, recipient, content)
+        capabilities = self._require_able(chosen, content)
+        if window.bound(capabilities, content) is not None:
+            await self._require_open(capabilities, chosen, recipient, content, due_at, key)
+        whole = contents.Whole(content, priority, due_at)
+        if not contents.is_plain(content):
+            async with self._db.tx(chosen.tenant_id) as tx:
+                whole = await contents.whole(
+                    tx, chosen, to=recipient, content=content, priority=priority, due_at=due_at
+                )
         draft = Draft(
             account=chosen.id,
             tenant=chosen.tenant_id,
             to=recipient,
-            content=content,
-            priority=priority,
-            due_at=due_at,
+            content=whole.content,
+            priority=whole.priority,
+            due_at=whole.due_at,
             key=key,
             fingerprint=_fingerprint(account, recipient, content, priority, due_at),
         )
@@ -116,7 +131,7 @@ class Outbox:
             raise NotFound("There is no such account", code="account_not_found")
         if queued.clash:
             raise Conflict("This Idempotency-Key was used for another message: take a new one", code="key_reused")
-        return self._answer(queued, chosen, due_at)
+        return self._answer(queued, chosen, whole.due_at)
 
     async def enqueue(self, tx: Tx, drafts: Sequence[Draft]) -> list[MessageId]:
         """Queue messages as part of the caller's transaction; call `wake` with their accounts after its commit."""
@@ -150,10 +165,14 @@ class Outbox:
         async with self._db.fleet_tx() as tx:
             await store.forget(tx, keys_older_than=keys_older_than, strays_older_than=strays_older_than)
 
-    async def _route(self, caller: Caller, account: AccountId | None, to: str) -> Route:
+    async def _route(self, caller: Caller, account: AccountId | None, to: str, content: Content) -> Route:
         if account is not None:
             return await self._asked_for(caller, account)
+        about = contents.named(content)
         async with self._db.tx(caller.reach) as tx:
+            speaker = None if about is None else await store.speaker_of(tx, message=about)
+            if speaker is not None and caller.sees(speaker) and (known := await store.routes_of(tx, [speaker])):
+                return dataclasses.replace(known[speaker], rule="message")
             only = None if caller.accounts is None else list(caller.accounts)
             best = await store.best_route(tx, to=to, only=only)
         if best is None:
@@ -172,18 +191,30 @@ class Outbox:
             found = await store.routes_of(tx, set(accounts))
         return [found.get(one) for one in accounts]
 
-    def _check(self, chosen: Route, content: Content) -> None:
+    def _require_able(self, chosen: Route, content: Content) -> Capabilities:
         kind = content.__struct_config__.tag
         transport = self._transports.get(chosen.transport)
-        if transport is None or kind not in transport.capabilities.contents:
+        if transport is None or not contents.fits(content, transport.capabilities.contents):
             raise Invalid(
                 "content", f"{chosen.name} cannot send {kind}: its transport is {chosen.transport}", code="cannot_send"
             )
-        text = words(content)
-        if kind == "text" and not text.strip():
-            raise Invalid("text", "The text is empty: write something")
-        if len(text) > LONGEST:
-            raise Invalid("text", f"The text has {len(text)} characters; WhatsApp takes at most {LONGEST}")
+        return transport.capabilities
+
+    async def _require_open(
+        self,
+        capabilities: Capabilities,
+        chosen: Route,
+        to: str,
+        content: Content,
+        due_at: datetime | None,
+        key: str | None,
+    ) -> None:
+        """Refuse what the customer's window does not permit, unless it was queued before under its key."""
+        async with self._db.tx(chosen.tenant_id) as tx:
+            heard_at, repeated = await store.heard(tx, account=chosen.id, to=to, key=key)
+        if not repeated:
+            now = self._clock.now()
+            window.require_open(capabilities, content, heard_at=heard_at, at=max(now, due_at or now), now=now)
 
     def _answer(self, queued: Queued, chosen: Route, due_at: datetime | None) -> Answer:
         said = why(
@@ -231,6 +262,10 @@ async def enqueue(tx: Tx, drafts: Sequence[Draft]) -> list[Queued | None]:
     if fresh:
         talks = await _talks(tx, [drafts[i] for i in fresh])
         await store.insert(tx, [drafts[i] for i in fresh], [ids[i] for i in fresh], talks)
+        await _keep_files(tx, [drafts[i] for i in fresh])
+        asks = [(talk, ids[i]) for i, talk in zip(fresh, talks, strict=True) if isinstance(drafts[i].content, Offering)]
+        if asks:
+            await store.asked(tx, asks)
     before = await store.named_before(tx, [drafts[i] for i in repeated]) if repeated else {}
     answers: list[Queued | None] = [None] * len(drafts)
     for i in fresh:
@@ -240,6 +275,12 @@ async def enqueue(tx: Tx, drafts: Sequence[Draft]) -> list[Queued | None]:
     return answers
 
 
+async def _keep_files(tx: Tx, drafts: Iterable[Draft]) -> None:
+    carried = [(draft.tenant, file.id) for draft in drafts if (file := media(draft.content)) is not None]
+    if carried:
+        await files.used(tx, carried)
+
+
 def _repeat(draft: Draft, named: tuple[Queued, bytes]) -> Queued:
     queued, fingerprint = named
     return queued if fingerprint == draft.fingerprint else dataclasses.replace(queued, clash=True)
@@ -247,7 +288,7 @@ def _repeat(draft: Draft, named: tuple[Queued, bytes]) -> Queued:
 
 async def _talks(tx: Tx, drafts: Sequence[Draft]) -> list[ConversationId]:
     known = await store.conversations(tx, [(one.tenant, one.account, one.to) for one in drafts])
-    return [known[one.account, one.to] for one in drafts]
+    return [known[one.account, one.to].id for one in drafts]
 
 
 def _fingerprint(account: UUID | None, to: str, content: Content, priority: Priority, due_at: datetime | None) -> bytes:

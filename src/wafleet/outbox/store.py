@@ -3,34 +3,79 @@
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
+from uuid import UUID
 
+from wafleet.domain import phone
 from wafleet.domain.clean import clean, json_of
 from wafleet.domain.ids import AccountId, ConversationId, MessageId, TenantId, new_id
-from wafleet.domain.message import Sending, words
+from wafleet.domain.message import Content, Sending, Text, about, summary, words
 from wafleet.engine.db import Tx
 from wafleet.outbox.model import Draft, Queued
 
+NOTHING: Final = UUID(int=0)  # in arrays, which cannot be told apart from text where they hold nothing else than null
+REMEMBERED: Final = 5  # questions of a conversation that an answer may be for
+Person = tuple[AccountId, str]  # by whom they are known, and under which identity
 NOW: Final = -1.0  # a due time that means: at once, by the database's clock
 
 
+class Talk(NamedTuple):
+    """A conversation that is locked until the end of the transaction."""
+
+    id: ConversationId
+    questions: tuple[MessageId, ...]  # the newest that offered answers, newest first
+
+
 async def conversations(
-    tx: Tx, wanted: Sequence[tuple[TenantId, AccountId, str]]
-) -> dict[tuple[AccountId, str], ConversationId]:
+    tx: Tx, wanted: Sequence[tuple[TenantId, AccountId, str]], *, begun: bool = False
+) -> dict[Person, Talk]:
     """Find or begin the conversation of each (tenant, account, identity), and keep them locked until the end.
 
     Missing ones are inserted before any is locked, so that a writer who waits for another's insert holds no lock that
-    the other could want; then all are locked in the order of their ids.
+    the other could want; then all are locked in the order of their ids. Somebody whom networks know by two numbers has
+    one conversation, under the first that was used.
+
+    begun  the caller saw all of them before; one that was removed meanwhile begins again
     """
-    keys = sorted({(account, identity): tenant for tenant, account, identity in wanted}.items())
-    known: dict[tuple[AccountId, str], ConversationId] = {}
+    tenants = {(account, identity): tenant for tenant, account, identity in wanted}
+    meant = await _meant(tx, tenants)
+    keys = sorted({meant.get(key, key): tenant for key, tenant in tenants.items()}.items())
+    known = await _lock(tx, [key for key, _ in keys]) if begun else {}
     while len(known) < len(keys):
         await _begin(tx, keys)
         known = await _lock(tx, [key for key, _ in keys])
-    return known
+    return {key: known[meant.get(key, key)] for key in tenants} if meant else known
 
 
-async def _begin(tx: Tx, keys: Sequence[tuple[tuple[AccountId, str], TenantId]]) -> None:
+async def _meant(tx: Tx, people: Collection[Person]) -> dict[Person, Person]:
+    """Say under which number the conversation is of each person who has two.
+
+    Whoever may begin it waits for whoever does, so that there is one.
+    """
+    twice = {one: both for one in people if len(both := phone.spellings(one[1])) > 1}
+    if not twice:
+        return {}
+    await tx.run(
+        "select pg_advisory_xact_lock(hashtextextended(name, 0)) from unnest(%(names)s::text[]) as w (name)",
+        names=sorted({f"{account} {min(both)}" for (account, _), both in twice.items()}),
+    )
+    rows = await tx.tuples(
+        """
+        select account_id, identity from conversations
+          join unnest(%(accounts)b::uuid[], %(identities)b::text[]) as w (account_id, identity)
+         using (account_id, identity)
+        """,
+        accounts=[account for (account, _), both in twice.items() for _ in both],
+        identities=[one for both in twice.values() for one in both],
+    )
+    known, meant = {(row[0], row[1]) for row in rows}, dict[Person, Person]()
+    for one, both in twice.items():
+        meant[one] = next(((one[0], name) for name in both if (one[0], name) in known), one)
+        known.add(meant[one])
+    return meant
+
+
+async def _begin(tx: Tx, keys: Sequence[tuple[Person, TenantId]]) -> None:
     await tx.run(
         """
         insert into conversations (id, tenant_id, account_id, identity)
@@ -49,10 +94,10 @@ async def _begin(tx: Tx, keys: Sequence[tuple[tuple[AccountId, str], TenantId]])
     )
 
 
-async def _lock(tx: Tx, keys: Sequence[tuple[AccountId, str]]) -> dict[tuple[AccountId, str], ConversationId]:
+async def _lock(tx: Tx, keys: Sequence[Person]) -> dict[Person, Talk]:
     rows = await tx.tuples(
         """
-        select c.account_id, c.identity, c.id
+        select c.account_id, c.identity, c.id, c.questions
           from unnest(%(accounts)b::uuid[], %(identities)b::text[]) as k (account_id, identity)
           join conversations c using (account_id, identity)
          order by c.id
@@ -61,7 +106,24 @@ async def _lock(tx: Tx, keys: Sequence[tuple[AccountId, str]]) -> dict[tuple[Acc
         accounts=[account for account, _ in keys],
         identities=[identity for _, identity in keys],
     )
-    return {(account, identity): conversation for account, identity, conversation in rows}
+    return {(row[0], row[1]): Talk(row[2], tuple(row[3])) for row in rows}
+
+
+async def asked(tx: Tx, questions: Sequence[tuple[ConversationId, MessageId]]) -> None:
+    """Remember in conversations what was asked there, of locked ones only; an answer may come for the newest few."""
+    await tx.run(
+        """
+        update conversations c
+           set questions = (q.ids || c.questions)[1:%(most)s]
+          from (select talk, array_agg(id order by n desc) as ids
+                  from unnest(%(talks)s::uuid[], %(ids)s::uuid[]) with ordinality as q (talk, id, n)
+                 group by talk) q
+         where c.id = q.talk
+        """,
+        talks=[talk for talk, _ in questions],
+        ids=[id for _, id in questions],
+        most=REMEMBERED,
+    )
 
 
 async def existing_accounts(tx: Tx, drafts: Sequence[Draft]) -> frozenset[tuple[TenantId, AccountId]]:
@@ -116,11 +178,14 @@ async def insert(tx: Tx, drafts: Sequence[Draft], ids: Sequence[MessageId], talk
         """
         with d as (
             select * from unnest(%(ids)b::uuid[], %(tenants)b::uuid[], %(accounts)b::uuid[], %(talks)b::uuid[],
-                                 %(contents)b::text[], %(words)b::text[], %(priorities)b::int2[], %(dues)b::float8[])
-                   with ordinality as d (id, tenant_id, account_id, talk, content, words, priority, due_s, n)
+                                 %(contents)b::text[], %(words)b::text[], %(shown)b::text[], %(abouts)b::uuid[],
+                                 %(priorities)b::int2[], %(dues)b::float8[])
+                   with ordinality
+                   as d (id, tenant_id, account_id, talk, content, words, shown, about, priority, due_s, n)
         ), m as (
-            insert into messages (id, tenant_id, account_id, conversation_id, direction, content, words, at)
-            select id, tenant_id, account_id, talk, 'out', content::jsonb, words, now() from d order by n
+            insert into messages (id, tenant_id, account_id, conversation_id, direction, content, words, about, at)
+            select id, tenant_id, account_id, talk, 'out', content::jsonb, words, nullif(about, %(nothing)s), now()
+              from d order by n
             returning id, seq
         ), o as (
             insert into outbox (message_id, seq, tenant_id, account_id, conversation_id, priority, due_at)
@@ -130,7 +195,8 @@ async def insert(tx: Tx, drafts: Sequence[Draft], ids: Sequence[MessageId], talk
         ), talked as (
             update conversations c
                set last_words = l.words, last_direction = 'out', last_message_at = now()
-              from (select distinct on (talk) talk, left(words, 200) as words from d order by talk, n desc) l
+              from (select distinct on (talk) talk, left(coalesce(nullif(words, ''), shown), 200) as words
+                      from d order by talk, n desc) l
              where c.id = l.talk
         ), told as (
             insert into events (tenant_id, account_id, kind, data)
@@ -148,9 +214,17 @@ async def insert(tx: Tx, drafts: Sequence[Draft], ids: Sequence[MessageId], talk
         talks=list(talks),
         contents=[json_of(draft.content) for draft in drafts],
         words=[clean(words(draft.content)) for draft in drafts],
+        shown=["" if type(draft.content) is Text else clean(summary(draft.content)) for draft in drafts],
+        abouts=[_about(draft.content) for draft in drafts],
+        nothing=NOTHING,
         priorities=[int(draft.priority) for draft in drafts],
         dues=[NOW if draft.due_at is None else draft.due_at.timestamp() for draft in drafts],
     )
+
+
+def _about(content: Content) -> UUID:
+    named = about(content)
+    return UUID(named) if named else NOTHING
 
 
 async def cancel(tx: Tx, *, message: MessageId) -> Sending | None:
@@ -198,6 +272,56 @@ class Route:
     lane_why: str
     lane_until: datetime | None
     rule: str  # why this one: "asked", "conversation", "primary", "only"
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier:
+    """A message that another one names."""
+
+    direction: str
+    kind: str  # tag of its content
+    state: str | None  # of ours; None: a customer's
+    priority: int | None
+    due_at: datetime | None
+
+
+async def earlier(tx: Tx, *, message: MessageId, account: AccountId, to: str) -> Earlier | None:
+    """Return a message of the conversation between this account and this person; None where it is not in there."""
+    return await tx.one(
+        Earlier,
+        """
+        select m.direction, m.content ->> 'type' as kind, o.state, o.priority, o.due_at
+          from messages m
+          join conversations c on c.id = m.conversation_id
+          left join outbox o on o.message_id = m.id
+         where m.id = %(message)s and m.account_id = %(account)s and c.identity = any(%(to)s)
+        """,
+        message=message,
+        account=account,
+        to=list(phone.spellings(to)),
+    )
+
+
+async def heard(tx: Tx, *, account: AccountId, to: str, key: str | None) -> tuple[datetime | None, bool]:
+    """Return when this person last wrote to this account, and whether the key names a message already."""
+    rows = await tx.tuples(
+        """
+        select (select max(last_inbound_at) from conversations
+                 where account_id = %(account)s and identity = any(%(to)s)),
+               exists (select from idempotency_keys
+                        where tenant_id = (select tenant_id from accounts where id = %(account)s)
+                          and key = %(key)s::text)
+        """,
+        account=account,
+        to=list(phone.spellings(to)),
+        key=key,
+    )
+    return rows[0][0], rows[0][1]
+
+
+async def speaker_of(tx: Tx, *, message: MessageId) -> AccountId | None:
+    """Return the account in whose conversation a message stands."""
+    return await tx.value("select account_id from messages where id = %(message)s", message=message)
 
 
 async def cancel_of_deleted(tx: Tx) -> int:
@@ -257,11 +381,11 @@ async def best_route(tx: Tx, *, to: str, only: Sequence[AccountId] | None) -> Ro
                     else 'only' end as rule
           from accounts a
           left join activity t on t.account_id = a.id
-          left join conversations c on c.account_id = a.id and c.identity = %(to)s
+          left join conversations c on c.account_id = a.id and c.identity = any(%(to)s)
          where a.deleted_at is null and a.desired = 'running' and (%(only)s::uuid[] is null or a.id = any(%(only)s))
          order by c.last_message_at desc nulls last, (a.role = 'primary') desc, a.priority desc, a.id
          limit 1
         """,
-        to=to,
+        to=list(phone.spellings(to)),
         only=only,
     )

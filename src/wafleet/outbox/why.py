@@ -4,10 +4,12 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from wafleet.domain.account import State, explain
+from wafleet.domain.failures import failure
 from wafleet.domain.message import Sending
 
 SPOKE: Final = {
     "asked": "this account was asked for",
+    "message": "the message it refers to is with this account",
     "conversation": "their last conversation was with this account",
     "primary": "this is the tenant's primary account",
     "only": "this account is free to speak to them",
@@ -18,6 +20,8 @@ LANE: Final = {
     "daily_cap": "the account's daily cap is reached",
     "throttled": "WhatsApp slows this number down",
     "reach_out_lock": "WhatsApp refuses first messages from this number",
+    "pair_rate": "this person got as many messages as WhatsApp permits in so short a time",
+    "tier": "the number began as many new conversations as it may in a day",
 }
 _STANDS: Final = {
     Sending.SENDING: "On the wire: waiting for the network's answer.",
@@ -48,7 +52,8 @@ def why(
     The first cause that holds it is named: its own schedule, then its account, its lane, its last try.
     """
     if state is Sending.FAILED:
-        return f"Not sent: {_failed(reason)}"
+        failed = failure(reason)
+        return f"Not sent: {failed.sentence}. {failed.next_step}"
     if state is not Sending.QUEUED:
         return _STANDS[state]
     if due_at is not None and due_at > now:
@@ -59,23 +64,8 @@ def why(
     if lane_why and lane_until is not None and lane_until > now:
         return f"Waiting: {LANE.get(lane_why, lane_why)} until {_clock(lane_until, now)}."
     if retry_at is not None and retry_at > now:
-        return f"Waiting: tried in vain ({_failed(reason)}) and tried again at {_clock(retry_at, now)}."
+        return f"Waiting: tried in vain ({failure(reason).sentence}) and tried again at {_clock(retry_at, now)}."
     return "Waiting for its turn."
-
-
-def _failed(reason: str) -> str:
-    return FAILED.get(reason, reason.replace("_", " ") or "no reason was given")
-
-
-FAILED: Final = {
-    "reach_out_lock": "WhatsApp refuses first messages to strangers from this number (463)",
-    "not_on_whatsapp": "this phone is not on WhatsApp",
-    "recipient": "WhatsApp refuses this recipient",
-    "content": "WhatsApp refuses this content",
-    "throttled": "WhatsApp slows this number down",
-    "no_answer": "no answer came",
-    "never_crossed": "the network answered, but never had it; send it again",
-}
 
 
 def _clock(at: datetime, now: datetime) -> str:

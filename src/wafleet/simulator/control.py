@@ -60,9 +60,9 @@ class Control:
         """Return accounts, faults and loads."""
         return await self._told(orders.Status(), StatusReport)
 
-    async def scan(self, account: str) -> None:
-        """Scan the QR code of an account that is being linked."""
-        await self._told(orders.Scan(account), None)
+    async def scan(self, account: str, *, qr: str = "", code: str = "") -> None:
+        """Scan the QR code of an account that is being linked; a linked device needs the text or the code it shows."""
+        await self._told(orders.Scan(account, qr, code), None)
 
     async def passkey(self, demanded: bool) -> None:
         """Have phones ask for a passkey when they are linked, or no longer."""
@@ -71,6 +71,13 @@ class Control:
     async def rotate(self, account: str) -> None:
         """Give an account new credentials, as the network does now and then."""
         await self._told(orders.Rotate(account), None)
+
+    async def adopt(self, account: str) -> bytes:
+        """Give an account to a provider: it is linked without a QR code. Returns its credentials."""
+        try:
+            return await self._wire.command(orders.Adopt(account), _LIMIT_S)
+        except Refusal as e:
+            raise NotDone(e.detail) from e
 
     async def say(
         self, customer: str, account: str, text: str, *, name: str = "", body: dict[str, Any] | None = None

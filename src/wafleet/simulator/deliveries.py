@@ -18,10 +18,17 @@ class Deliveries:
     def __init__(self, state: State) -> None:
         self._state = state
 
-    def offer(self, account: Account, sender: str, name: str, text: str, body: dict[str, Any] | None = None) -> str:
-        """Take one message of a customer; return its id. It waits until the account acknowledges it."""
+    def offer(
+        self, account: Account, sender: str, name: str, text: str, body: dict[str, Any] | None = None, *, id: str = ""
+    ) -> str:
+        """Take one message of a customer; return its id. It waits until the account acknowledges it.
+
+        id  what the network calls it already, where an account wrote it: both sides know it by one name. One that
+            crosses again under the same name is another message here, so that the ledger counts it twice.
+        """
         state = self._state
-        id = state.name("3A")
+        if not id or state.memory.has_offered(id):
+            id = state.name("3A")
         record = Offered(account.phone, state.number, id, sender, name, text, body, state.now())
         state.record(record)
         state.memory.offered(id, account.phone)

@@ -16,7 +16,7 @@ class Desk:
         self._world = world
         self._duties: Mapping[type[Any], Callable[[Any], object]] = {
             orders.Status: lambda _: world.status(),
-            orders.Scan: lambda o: world.linking.scan(o.account),
+            orders.Scan: world.scan,
             orders.Say: world.say,
             orders.StartFault: world.start_fault,
             orders.EndFault: lambda o: world.trouble.end(o.account, o.kind),
@@ -30,6 +30,7 @@ class Desk:
             orders.Customers: lambda _: world.people.lines(),
             orders.Rotate: lambda o: world.sessions.rotate(world.account(o.account)),
             orders.Passkey: self._passkey,
+            orders.Adopt: world.take_over,
         }
 
     def carry_out(self, order: orders.Order) -> object:

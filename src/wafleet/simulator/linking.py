@@ -15,6 +15,7 @@ class Attempt:
 
     def __init__(self, asked: Link, emit: Emit, code: str) -> None:
         self.phone, self.n, self._emit, self.code = asked.phone, asked.n, emit, code
+        self.qr = ""  # the newest one shown
         self.over = False
 
     def tell(self, message: Message) -> None:
@@ -25,6 +26,11 @@ class Attempt:
         """Say the last word of this attempt; there is only one."""
         self.tell(message)
         self.over = True
+
+
+def letters(code: str) -> str:
+    """Return a pairing code as it is compared, however it was typed."""
+    return "".join(code.split()).replace("-", "").upper()
 
 
 class Linking:
@@ -46,7 +52,8 @@ class Linking:
         self._attempts[asked.phone] = attempt
         self._show(attempt)
         manners, agenda = self._state.manners, self._state.agenda
-        agenda.after(manners.link_s, self._expire, attempt)
+        hasty = self._state.board.on(asked.phone, "qr_expiry")
+        agenda.after(hasty.seconds if hasty else manners.link_s, self._expire, attempt)
         if manners.auto_scan_s is not None:
             agenda.after(manners.auto_scan_s, self._scan, attempt)
         return attempt
@@ -57,11 +64,13 @@ class Linking:
         if self._attempts.get(attempt.phone) is attempt:
             del self._attempts[attempt.phone]
 
-    def scan(self, phone: str) -> None:
-        """Scan the code with the phone. Raises Impossible when none is shown."""
+    def scan(self, phone: str, *, qr: str = "", code: str = "") -> None:
+        """Scan the code with the phone, or type one. Raises Impossible when none, or another, is shown."""
         attempt = self._attempts.get(phone)
         if attempt is None:
             raise Impossible(f"Nobody is linking {phone} now: start linking it, then scan")
+        if (qr and qr != attempt.qr) or (code and letters(code) != attempt.code):
+            raise Impossible(f"That is not what is shown for {phone} now: take the newest code")
         self._scan(attempt)
 
     def end(self, phone: str, reason: str, detail: str = "") -> None:
@@ -95,7 +104,7 @@ class Linking:
             return "link_refused", f"{phone} is not a phone number", 0.0
         if state.away_until > state.now():
             return "network", "the network is away", state.away_until - state.now()
-        for kind in ("banned", "outdated"):
+        for kind in ("banned", "locked", "outdated"):
             if fault := state.board.on(phone, kind):
                 return kind, fault.detail, (fault.until or state.now()) - state.now()
         return None
@@ -105,7 +114,8 @@ class Linking:
             return
         parts = [b64encode(self._state.random.randbytes(32)).decode() for _ in range(4)]
         seconds = self._state.manners.qr_s
-        attempt.tell(Shown(attempt.n, "2@" + ",".join(parts), f"{attempt.code[:4]}-{attempt.code[4:]}", seconds))
+        attempt.qr = "2@" + ",".join(parts)
+        attempt.tell(Shown(attempt.n, attempt.qr, f"{attempt.code[:4]}-{attempt.code[4:]}", seconds))
         self._state.agenda.after(seconds, self._show, attempt)
 
     def _scan(self, attempt: Attempt) -> None:

@@ -48,6 +48,10 @@ class Memory:
         if len(self._young_offers) >= self._limit:
             self._old_offers, self._young_offers = self._young_offers, {}
 
+    def has_offered(self, id: str) -> bool:
+        """Tell whether a message with this id was offered to an account lately."""
+        return id in self._young_offers or id in self._old_offers
+
     def is_certain_of(self, ref: bytes) -> bool:
         """Tell whether a name that is not here was never here."""
         return ref > self.horizon

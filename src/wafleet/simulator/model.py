@@ -35,10 +35,22 @@ class Offer(msgspec.Struct, gc=False):
 class Account:
     """One number. Costs little while nothing happens: there may be thousands."""
 
-    __slots__ = ("counts", "credentials", "former", "knows", "late", "numbered", "phone", "session", "waiting")
+    __slots__ = (
+        "counts",
+        "credentials",
+        "former",
+        "knows",
+        "late",
+        "numbered",
+        "phone",
+        "provided",
+        "session",
+        "waiting",
+    )
 
     def __init__(self, phone: str) -> None:
         self.phone = phone
+        self.provided = False  # a provider holds it, so that it has a provider's troubles
         self.credentials: bytes | None = None
         self.former: bytes | None = None  # still good until the newer ones are used
         self.session: Session | None = None

@@ -15,9 +15,11 @@ class Status(_Order): ...
 
 
 class Scan(_Order):
-    """Confirm the QR code of an account that is being linked."""
+    """Confirm that an account is linked, as its phone would. A linked device needs what it shows: `qr` or `code`."""
 
     account: str
+    qr: str = ""  # the text inside the QR code
+    code: str = ""  # the pairing code
 
 
 class Say(_Order):
@@ -93,6 +95,12 @@ class Passkey(_Order):
     demanded: bool
 
 
+class Adopt(_Order):
+    """Give an account to a provider: it is linked without a QR code. The answer is its credentials."""
+
+    account: str
+
+
 Order = (
     Status
     | Scan
@@ -109,6 +117,7 @@ Order = (
     | Customers
     | Rotate
     | Passkey
+    | Adopt
 )
 
 

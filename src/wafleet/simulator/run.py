@@ -9,7 +9,7 @@ import secrets
 import signal
 import sys
 from collections.abc import Callable, Generator
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager, nullcontext
 from pathlib import Path
 
 from wafleet.simulator.address import Address, publish, withdraw
@@ -22,6 +22,8 @@ if sys.platform != "win32":
     import uvloop
 
 log = logging.getLogger(__name__)
+
+Above = Callable[[World], AbstractAsyncContextManager[object]]
 
 
 class FolderTaken(RuntimeError):
@@ -40,8 +42,11 @@ def run(
     scenario: Scenario | None = None,
     manners: Manners | None = None,
     ready: Callable[[Address], None] | None = None,
+    above: Above | None = None,
 ) -> None:
     """Serve a network until SIGTERM or SIGINT. What it remembers lives in `folder` and is there again next time.
+
+    above  what stands on the world while it runs, such as an emulator of linked devices
 
     Raises FolderTaken when one runs there already, OSError when the port is taken.
     """
@@ -57,7 +62,7 @@ def run(
         gc.collect()
         gc.freeze()  # what was replayed stays; looking at it again and again would cost pauses
         try:
-            runner.run(_run(world, folder, host, port, scenario, ready))
+            runner.run(_run(world, folder, host, port, scenario, ready, above or _nothing))
         finally:
             world.close()
 
@@ -69,6 +74,7 @@ async def _run(
     port: int,
     scenario: Scenario,
     ready: Callable[[Address], None] | None,
+    above: Above,
 ) -> None:
     token = secrets.token_urlsafe(24)
     server = await serve(world, host=host, port=port, token=token)
@@ -76,15 +82,22 @@ async def _run(
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    play(world, scenario)
-    publish(folder, address)
     try:
-        if ready:
-            ready(address)
-        await stop.wait()
+        async with above(world):
+            play(world, scenario)
+            publish(folder, address)
+            try:
+                if ready:
+                    ready(address)
+                await stop.wait()
+            finally:
+                withdraw(folder)
     finally:
-        withdraw(folder)
         await server.close()
+
+
+def _nothing(world: World) -> AbstractAsyncContextManager[object]:
+    return nullcontext()
 
 
 @contextmanager

@@ -17,6 +17,7 @@ Heard = Callable[[str, str, str], None]  # account, customer, text
 NOBODY: Final = "+99900"  # no number that begins like this is on WhatsApp
 _LONGEST: Final = 4_096  # characters of a text
 _LATE: Final = 5_000  # receipts kept for an account that is away
+_ERRORS: Final = {"463": "reach_out_lock", "429": "throttled"}  # the rest have no name of their own
 _PREFIX: Final = "3EB0"  # what WhatsApp's own ids begin with
 
 
@@ -41,7 +42,9 @@ class Sending:
             self._cross(session.account, asked, times=self._state.random.getrandbits(1), hidden=True)
             return
         crossing = self._cross(session.account, asked)
-        if not (board.any and board.hits(phone, "lost_answers")):
+        if board.any and session.account.provided and (ill := board.hits(phone, "ill_answers")):
+            self._answer(session, Refused(asked.n, "ill_answer", ill.detail))
+        elif not (board.any and board.hits(phone, "lost_answers")):
             self._answer(session, Taken(asked.n, crossing.id))
         self._follow(session.account, asked, crossing)
 
@@ -58,7 +61,8 @@ class Sending:
         self._reply(session, asked.n, Found(asked.n, known, absent))
 
     def ping(self, session: Session, asked: Ping) -> None:
-        self._reply(session, asked.n, Done(asked.n))
+        if not (session.live and self._state.board.on(session.account.phone, "pings_muted")):
+            self._reply(session, asked.n, Done(asked.n))
 
     def follow_again(self, fresh: list[tuple[bytes, Crossing]]) -> None:
         """Deliver what had crossed shortly before the network stopped: its receipts may not have been told."""
@@ -76,26 +80,28 @@ class Sending:
 
     def _refused(self, session: Session, asked: Send) -> bool:
         state, account = self._state, session.account
-        reason = detail = ""
-        wait = 0.0
-        if not PHONE.fullmatch(asked.to) or asked.to.startswith(NOBODY):
-            reason, detail = "not_on_whatsapp", f"{asked.to} is not on WhatsApp"
-        elif len(asked.text) > _LONGEST:
-            reason, detail = "too_long", f"{len(asked.text)} characters; the longest text has {_LONGEST}"
-        elif state.board.any:
-            if fault := state.board.hits(account.phone, "throttled"):
-                reason, detail, wait = "throttled", fault.detail or "429 rate-overlimit", fault.seconds
-            elif asked.to not in (account.knows or ()) and state.board.hits(account.phone, "reach_out_lock"):
-                reason, detail = "reach_out_lock", "463 reach-out time lock"
-        if not reason:
+        refusal = _impossible(asked) or (self._fault(account, asked) if state.board.any else None)
+        if refusal is None:
             return False
-        if wait:
+        if refusal.reason == "throttled":
             account.counts.throttled += 1
         else:
             account.counts.refused += 1
         state.counted(account)
-        self._answer(session, Refused(asked.n, reason, detail, wait))
+        self._answer(session, refusal)
         return True
+
+    def _fault(self, account: Account, asked: Send) -> Refused | None:
+        board = self._state.board
+        if fault := board.hits(account.phone, "throttled"):
+            return Refused(asked.n, "throttled", fault.detail or "429 rate-overlimit", fault.seconds)
+        if asked.to not in (account.knows or ()) and board.hits(account.phone, "reach_out_lock"):
+            return Refused(asked.n, "reach_out_lock", "463 reach-out time lock")
+        if account.provided and (fault := board.hits(account.phone, "provider_error")):
+            return Refused(asked.n, "provider_error", fault.detail)
+        if fault := board.hits(account.phone, "ack_error"):
+            return Refused(asked.n, _ERRORS.get(fault.detail, "refused"), f"{fault.detail} error in the answer")
+        return None
 
     def _swallow(self, session: Session, asked: Send) -> None:
         session.account.counts.muted += 1
@@ -104,7 +110,7 @@ class Sending:
 
     def _cross(self, account: Account, asked: Send, *, times: int = 1, hidden: bool = False) -> Crossing:
         state = self._state
-        id = state.name(_PREFIX)
+        id = _given(asked.ref) or state.name(_PREFIX)
         own = asked.to == account.phone
         record = Crossed(account.phone, asked.ref, id, state.number, state.now(), times, hidden, own)
         state.record(record)
@@ -161,7 +167,7 @@ class Sending:
             return
         other = self._state.accounts.get(asked.to)
         if other is not None:
-            self._deliveries.offer(other, account.phone, "", asked.text, asked.body)
+            self._deliveries.offer(other, account.phone, "", asked.text, asked.body, id=crossing.id)
         else:
             self._heard(account.phone, asked.to, asked.text)
 
@@ -182,3 +188,16 @@ class Sending:
         if account.late is None:
             account.late = deque(maxlen=_LATE)
         account.late.append(receipt)
+
+
+def _given(ref: bytes) -> str:
+    """Return the network's name for a message where its sender, a linked device, gave it; empty: the network does."""
+    return ref.decode("ascii") if ref.startswith(_PREFIX.encode()) and ref.isalnum() else ""
+
+
+def _impossible(asked: Send) -> Refused | None:
+    if not PHONE.fullmatch(asked.to) or asked.to.startswith(NOBODY):
+        return Refused(asked.n, "not_on_whatsapp", f"{asked.to} is not on WhatsApp")
+    if len(asked.text) > _LONGEST:
+        return Refused(asked.n, "too_long", f"{len(asked.text)} characters; the longest text has {_LONGEST}")
+    return None

@@ -1,7 +1,7 @@
 """Logins: one session per account at a time; a new one replaces the old one, which can do nothing any more."""
 
 from wafleet.simulator.deliveries import Deliveries
-from wafleet.simulator.faults import FAULTS, Reach
+from wafleet.simulator.faults import FAULTS, LOGIN_FAILURES, Fault, Reach
 from wafleet.simulator.frames import Closed, Done, Login, Refused, Secret
 from wafleet.simulator.journal import Linked, Unlinked
 from wafleet.simulator.model import Account, Emit, Session
@@ -9,6 +9,8 @@ from wafleet.simulator.state import State
 
 _OF_SESSIONS = tuple(name for name, kind in FAULTS.items() if kind.reach is Reach.SESSION)
 _TAKEN_AGAIN_S = 1.0
+_REFUSING = ("banned", "locked", "outdated", "login_failure", "disconnect", "abort", "refuse_start")
+_CALLED = {"disconnect": "network", "abort": "network", "refuse_start": "throttled"}
 
 
 class Sessions:
@@ -41,12 +43,11 @@ class Sessions:
             return Refused(asked.n, "network", "the network is away", state.away_until - state.now())
         if not account.credentials or asked.credentials not in (account.credentials, account.former):
             return Refused(asked.n, "logged_out", "these credentials belong to no linked device")
-        for kind in ("banned", "outdated", "disconnect", "refuse_start"):
+        for kind in _REFUSING:
             fault = state.board.on(account.phone, kind)
             if fault:
-                reason = {"disconnect": "network", "refuse_start": "throttled"}.get(kind, kind)
                 wait = fault.seconds if kind == "refuse_start" else (fault.until or state.now()) - state.now()
-                return Refused(asked.n, reason, fault.detail, wait)
+                return Refused(asked.n, _reason(fault), fault.detail, wait)
         return None
 
     def _use(self, account: Account, credentials: bytes) -> None:
@@ -115,3 +116,9 @@ class Sessions:
 
     def _secret(self) -> bytes:
         return b"simulated:" + self._state.random.randbytes(32)
+
+
+def _reason(fault: Fault) -> str:
+    if fault.kind == "login_failure":
+        return LOGIN_FAILURES.get(fault.detail, "network")
+    return _CALLED.get(fault.kind, fault.kind)

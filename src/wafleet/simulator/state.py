@@ -5,6 +5,7 @@ from random import Random
 
 from wafleet.simulator.agenda import Agenda
 from wafleet.simulator.clock import Now
+from wafleet.simulator.companions import Companions
 from wafleet.simulator.faults import Board
 from wafleet.simulator.journal import Counted, Founded, Journal, Record
 from wafleet.simulator.manners import Manners, Span
@@ -24,6 +25,7 @@ class State:
         self.away_until = 0.0  # the whole network is away until then
         self.number = 0
         self.epoch = ""
+        self.companions: Companions | None = None
         self._journal = Journal(journal) if journal else None
         self._uncounted: dict[str, Account] = {}
 

@@ -11,6 +11,7 @@ from wafleet.simulator.sessions import Sessions
 from wafleet.simulator.state import State
 
 FOR_GOOD = "for_good"  # the detail of a ban that never ends
+_LASTING = (Reach.MESSAGES, Reach.SESSION, Reach.LINKING)
 
 
 class Trouble:
@@ -21,7 +22,11 @@ class Trouble:
         self._strikes: Mapping[str, Callable[[Account, Fault], None]] = {
             "disconnect": lambda a, f: self._end(a, "network", "the connection broke", f),
             "replaced": lambda a, f: self._end(a, "replaced", "another program took the session", f),
+            "abort": lambda a, f: self._end(a, "network", "the connection was torn down", f),
+            "stream_error": lambda a, f: self._end(a, "stream_error", f"stream error {f.detail}", f),
+            "login_failure": lambda a, f: self._end(a, "network", "the connection broke", f),
             "banned": lambda a, f: self._end(a, "banned", f.detail, f),
+            "locked": lambda a, f: self._end(a, "locked", "403 locked until its owner opens WhatsApp", f),
             "outdated": lambda a, f: self._end(a, "outdated", "405 client outdated", f),
             "restart": lambda a, f: self._end(a, "network", "the network restarts", f),
             "logged_out": lambda a, _: self._sessions.log_out(a),
@@ -30,18 +35,22 @@ class Trouble:
     def start(self, order: StartFault) -> Fault:
         """Begin a fault now. Raises Impossible when there is no such fault or nothing it could strike."""
         fault = self._fault(order)
-        kind, accounts = FAULTS[fault.kind], self._accounts(fault.account)
+        kind, accounts = FAULTS[fault.kind], self._accounts(fault)
+        if kind.devices and not any(self._is_device(a) for a in accounts):
+            raise Impossible(f"Only linked devices feel {fault.kind}, and there is none on {fault.account}")
+        if kind.providers and fault.account != EVERYONE and not any(a.provided for a in accounts):
+            raise Impossible(f"Only numbers at a provider feel {fault.kind}, and {fault.account} is none")
         if kind.reach is Reach.SESSION:
             self._ail(fault, accounts)
-        if fault.until is not None or kind.reach in (Reach.MESSAGES, Reach.SESSION) or fault.detail == FOR_GOOD:
+        if fault.until is not None or kind.reach in _LASTING or fault.detail == FOR_GOOD:
             self._keep(fault)
         if fault.kind == "restart":
             self._state.away_until = fault.until or 0.0
             self._linking.end_all("network", "the network restarts")
         strike = self._strikes.get(fault.kind)
-        for account in accounts if strike else ():
-            assert strike
-            strike(account, fault)
+        for account in accounts:
+            if not self._feel(account, fault) and strike:
+                strike(account, fault)
         return fault
 
     def end(self, account: str, kind: str) -> Fault:
@@ -64,7 +73,7 @@ class Trouble:
         lasts = order.lasts if order.lasts is not None else kind.lasts
         if kind.reach is Reach.LINK or order.detail == FOR_GOOD:
             lasts = None
-        detail = order.detail or ("101" if order.kind == "banned" else "")
+        detail = order.detail or kind.detail
         now = self._state.now()
         return Fault(
             kind=order.kind,
@@ -76,13 +85,21 @@ class Trouble:
             detail=f"{detail} {BAN_REASONS[detail]}" if detail in BAN_REASONS else detail,
         )
 
-    def _accounts(self, account: str) -> list[Account]:
-        if account == EVERYONE:
+    def _accounts(self, fault: Fault) -> list[Account]:
+        if fault.account == EVERYONE:
             return list(self._state.accounts.values())
-        found = self._state.accounts.get(account)
-        if found is None:
-            raise Impossible(f"No account {account} in this network: link it first")
-        return [found]
+        found = self._state.accounts.get(fault.account)
+        if found is None and FAULTS[fault.kind].reach is not Reach.LINKING:
+            raise Impossible(f"No account {fault.account} in this network: link it first")
+        return [found] if found else []
+
+    def _is_device(self, account: Account) -> bool:
+        companions = self._state.companions
+        return companions is not None and companions.holds(account.phone)
+
+    def _feel(self, account: Account, fault: Fault) -> bool:
+        companions = self._state.companions
+        return companions is not None and companions.holds(account.phone) and companions.feel(account.phone, fault)
 
     def _keep(self, fault: Fault) -> None:
         self._state.board.put(fault)
@@ -98,7 +115,7 @@ class Trouble:
         if fault.kind == "restart":
             self._state.away_until = 0.0
         if FAULTS[fault.kind].reach is Reach.SESSION:
-            for session in _open(self._accounts(fault.account)):
+            for session in _open(self._accounts(fault)):
                 setattr(session, fault.kind, False)
                 self._deliveries.push(session)
                 self._deliveries.catch_up(session)

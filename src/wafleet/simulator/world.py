@@ -9,18 +9,21 @@ from typing import Final, TypeVar
 
 from wafleet.simulator.behaviour import People, Persona
 from wafleet.simulator.clock import ManualClock, Now, steady
+from wafleet.simulator.companions import Companions
 from wafleet.simulator.deliveries import Deliveries
 from wafleet.simulator.faults import Fault
 from wafleet.simulator.linking import Linking
 from wafleet.simulator.load import Loads
 from wafleet.simulator.manners import Manners
-from wafleet.simulator.model import Account, Impossible
+from wafleet.simulator.model import PHONE, Account, Impossible
 from wafleet.simulator.orders import (
     AccountLine,
+    Adopt,
     LedgerLine,
     OfferLine,
     RefLine,
     Say,
+    Scan,
     StartFault,
     StatusReport,
 )
@@ -31,6 +34,8 @@ from wafleet.simulator.state import State
 from wafleet.simulator.trouble import Trouble
 
 _REWRITE_AT: Final = 64 * 1024 * 1024  # bytes of journal
+
+_NOBODY: Final = "Nobody is linking {} now: start linking it, then scan; a linked device shows a text or a code to give"
 
 _Line = TypeVar("_Line")
 
@@ -58,7 +63,7 @@ class World:
         self._state = State(
             now=self.clock, random=random, manners=manners or Manners(), remember=remember, journal=journal
         )
-        self.agenda, self.commit = self._state.agenda, self._state.commit
+        self.agenda, self.board, self.commit = self._state.agenda, self._state.board, self._state.commit
         self.deliveries = Deliveries(self._state)
         self.sessions = Sessions(self._state, self.deliveries)
         self.people = People(self._state, self.deliveries)
@@ -77,6 +82,10 @@ class World:
         self.sending.follow_again(fresh)
         self._rewrite_at = _REWRITE_AT
         self.tick()
+
+    def adopt(self, companions: Companions | None) -> None:
+        """Let linked devices take part, or no longer."""
+        self._state.companions = companions
 
     @property
     def random(self) -> Random:
@@ -127,6 +136,28 @@ class World:
         """Link an account at once, without a QR code; return its credentials."""
         return self.sessions.link(self._state.account(phone))
 
+    def take_over(self, order: Adopt) -> bytes:
+        """Give an account to a provider; return its credentials. Raises Impossible."""
+        if not PHONE.fullmatch(order.account):
+            raise Impossible(f"{order.account} is not a phone number")
+        account = self._state.account(order.account)
+        account.provided = True
+        return account.credentials or self.sessions.link(account)
+
+    def scan(self, order: Scan) -> None:
+        """Have a phone confirm that it is linked. Raises Impossible."""
+        companions = self._state.companions
+        if order.account in self.linking.phones:
+            self.linking.scan(order.account, qr=order.qr, code=order.code)
+        elif not (order.qr or order.code):
+            raise Impossible(_NOBODY.format(order.account))
+        elif companions is None:
+            raise Impossible("No linked device can be here: run this network with `wafleet sim device`")
+        elif order.qr:
+            companions.scan(order.account, order.qr)
+        else:
+            companions.enter(order.account, order.code)
+
     def say(self, order: Say) -> str:
         """Have a customer write to an account; return the message's id."""
         return self.deliveries.offer(self.account(order.account), order.customer, order.name, order.text, order.body)
@@ -155,6 +186,11 @@ class World:
             if c.account == account and not c.canary
         )
         return _slice(found, start, limit)
+
+    def has_crossed(self, account: str, ref: bytes) -> bool:
+        """Tell whether a message of an account, by the account's own name for it, has crossed already."""
+        crossing = self._state.memory.get(ref)
+        return crossing is not None and crossing.account == account and crossing.times > 0
 
     def offers(self, account: str, start: int = 0, limit: int | None = None) -> list[OfferLine]:
         """List the remembered messages that customers wrote to an account, oldest first."""

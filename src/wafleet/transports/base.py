@@ -7,12 +7,22 @@ A *transport* is one per kind and node; it opens a *session* per account. A sess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from wafleet.domain.errors import WafleetError
 from wafleet.domain.ids import AccountId, MessageId
 from wafleet.domain.inbound import Inbound, Receipt
 from wafleet.domain.message import Content, Sending
+from wafleet.transports.calls import Sign
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How fast the network lets one account send. Lanes keep below it, so that it need not refuse."""
+
+    per_second: float | None = None
+    pair_s: float | None = None  # between two messages to one person, on average
+    pair_burst: int = 1  # so many may go to one person at once, to be paid back by waiting
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,8 +31,17 @@ class Capabilities:
 
     contents: frozenset[str]  # tags of `Content` that can be sent
     linking: frozenset[str] = frozenset()  # "qr", "code"; empty where credentials are entered instead
+    keyed: bool = False  # linking needs credentials that were entered before: `Number.credentials`
     finds_messages: bool = False  # `Session.find` can tell what became of a message
+    finds_by_content: bool = False  # ... by its recipient, words and time, since the network does not know our ids
     window: int = 1  # sends of one account that may be under way at once (never two of one conversation)
+    asks: frozenset[str] = frozenset()  # "typing", "read", "lookup": which of `Asks` its sessions can do
+    canary: bool = True  # a message of an account to its own number comes back to its session
+    resumable: bool = False  # credentials change with use: the newest alone resume the session
+    media_by_link: bool = False  # the network fetches files from `Outgoing.link`, instead of taking their bytes
+    free_for: timedelta | None = None  # after a customer's last message anything may be sent for this long
+    always: frozenset[str] = frozenset()  # contents that may be sent later as well
+    limits: Limits = Limits()
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +51,7 @@ class Number:
     id: AccountId
     phone: str  # E.164
     settings: Mapping[str, object] = field(default_factory=dict[str, object])
+    credentials: bytes = field(default=b"", repr=False)  # stored so far: linking needs or replaces them
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +59,29 @@ class Outgoing:
     id: MessageId  # ours; every transport hands it to the network where it can, so that a receipt can name it back
     to: str  # E.164, or the network's id of the customer
     content: Content
+    about: "About | None" = None  # the message that `content` answers, changes or takes back
+    media: bytes = b""  # the file that `content` carries
+    link: str = ""  # where the network can fetch that file for a short while
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """An earlier message, as the network knows it."""
+
+    provider_id: str
+    ours: bool  # the account sent it, not the customer
+    content: Content
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """A message whose send returned no answer, with what a network without our ids can know it by."""
+
+    id: MessageId
+    to: str = ""
+    content: Content | None = None
+    since: datetime | None = None  # when it was put on the wire
+    provider_id: str = ""  # the network's name for it, where it was answered
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +90,8 @@ class Found:
 
     provider_id: str
     state: Sending = Sending.SENT
+    reason: str = ""  # code, where `state` is FAILED
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +112,14 @@ class Listener(Protocol):
 
     def receipt(self, receipt: Receipt) -> None: ...
 
+    def phone_seen(self, at: datetime) -> None:
+        """Learn that the phone itself was in touch with the network: a linked device lives only as long as it is."""
+        ...
+
+    def sign(self, sign: Sign) -> None:
+        """Learn what the network says of the account itself: its quality, its limits, how it stands."""
+        ...
+
     def credentials(self, secret: bytes) -> None:
         """Keep these instead of the former ones: the network changed what logs this account in."""
         ...
@@ -86,7 +139,7 @@ class Session(Protocol):
         """Hand one message to the network; return the network's name for it. Raises SendError only."""
         ...
 
-    async def find(self, messages: Sequence[MessageId]) -> Mapping[MessageId, Found | None]:
+    async def find(self, messages: Sequence[Doubt]) -> Mapping[MessageId, Found | None]:
         """Ask the network what became of messages whose send returned no answer.
 
         Found: it has it. None: it never had it, and never will (nothing of an earlier session is still under way).
@@ -104,6 +157,46 @@ class Session(Protocol):
 
     async def close(self) -> None:
         """End the session in good order; the account stays linked."""
+        ...
+
+
+class Asks(Protocol):
+    """What a session can do besides messages, where `Capabilities.asks` names it. Each raises SendError."""
+
+    async def typing(self, to: str, on: bool, *, newest: str = "") -> None:
+        """Show a customer that somebody is writing, or no longer.
+
+        newest  the network's name of the last message that this customer wrote; empty: none is known
+        """
+        ...
+
+    async def read(self, identity: str, provider_ids: Sequence[str]) -> None:
+        """Show a customer that these messages were read."""
+        ...
+
+    async def lookup(self, phones: Sequence[str]) -> Mapping[str, bool]:
+        """Tell which phones (E.164) are on WhatsApp. A phone that is not in the answer: the network cannot tell."""
+        ...
+
+
+class KeepsMedia(Protocol):
+    """Where a transport puts files that customers sent."""
+
+    async def __call__(self, content: bytes) -> str:
+        """Store a file, durable on return; return its name in the media store. Raises OSError or ValueError."""
+        ...
+
+
+@runtime_checkable
+class Fetches(Protocol):
+    """A transport whose network keeps customers' files for a while, instead of sending them along."""
+
+    async def fetch(self, number: Number, credentials: bytes, reference: str) -> bytes:
+        """Fetch a customer's file once, by the `Inbound.file` its message came with.
+
+        Raises SendError, and nothing else: Refused when it is gone, too large or not what was announced, which trying
+        again cannot change; RefusedAccount and anything else when it may be had later.
+        """
         ...
 
 

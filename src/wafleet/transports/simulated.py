@@ -12,7 +12,7 @@ import msgspec
 
 from wafleet.domain.ids import MessageId
 from wafleet.domain.inbound import Inbound, Receipt
-from wafleet.domain.message import Content, Sending, Text, Unsupported
+from wafleet.domain.message import KINDS, Content, Sending, Text, Unsupported, about, naming
 from wafleet.simulator import frames
 from wafleet.simulator.client import connect_folder
 from wafleet.simulator.clock import from_now
@@ -21,6 +21,7 @@ from wafleet.simulator.wire import Channel, Gone, NoAnswer, Refusal, Wire
 from wafleet.simulator.world import World
 from wafleet.transports.base import (
     Capabilities,
+    Doubt,
     Found,
     LinkListener,
     Listener,
@@ -30,6 +31,7 @@ from wafleet.transports.base import (
     OpenError,
     Outgoing,
     Pairing,
+    Refused,
     RefusedContent,
     RefusedRecipient,
     SendError,
@@ -44,8 +46,10 @@ _REFUSED: Final[Mapping[str, type[SendError]]] = {
     "reach_out_lock": RefusedRecipient,
     "not_on_whatsapp": RefusedRecipient,
     "too_long": RefusedContent,
+    "refused": Refused,
 }
 _LINK_S: Final = 600.0  # the network ends an attempt long before
+_NAMED: Final = "3EB0"  # what the names begin with that the simulator gives
 _PING_S: Final = 60.0  # so that a ping nobody waits for does not stay; the caller's limit is shorter
 _BACKOFF_S: Final = (0.1, 5.0)  # between attempts to reach the simulator
 
@@ -59,7 +63,7 @@ class Simulated:
     """
 
     capabilities = Capabilities(
-        contents=frozenset({"text", "location", "contact"}),
+        contents=KINDS - {"unsupported", "choice"},
         linking=frozenset({"qr", "code"}),
         finds_messages=True,
         window=16,
@@ -183,16 +187,16 @@ class _Session:
 
     async def send(self, out: Outgoing) -> str:
         """Hand one message to the network; return its name for it. Raises SendError only."""
-        text, body = _written(out.content)
+        text, body = _written(out)
         try:
             return await self._channel.send(out.id.bytes, out.to, text, body, self._answer_s)
         except (Gone, NoAnswer, Refusal) as e:
             raise _send_error(e) from e
 
-    async def find(self, messages: Sequence[MessageId]) -> Mapping[MessageId, Found | None]:
+    async def find(self, messages: Sequence[Doubt]) -> Mapping[MessageId, Found | None]:
         """Ask what became of messages; one that is left out, the network cannot tell. Raises SendError."""
         try:
-            answer = await self._channel.find([m.bytes for m in messages], self._answer_s)
+            answer = await self._channel.find([one.id.bytes for one in messages if _may_know(one)], self._answer_s)
         except (Gone, NoAnswer, Refusal) as e:
             raise NotSent("network", str(e)) from e
         found: dict[MessageId, Found | None] = {_message(ref): None for ref in answer.absent}
@@ -215,6 +219,11 @@ class _Session:
         self._channel.leave()
 
 
+def _may_know(message: Doubt) -> bool:
+    """Tell whether this network may have taken a message: of a number that moved here, others named some."""
+    return not message.provider_id or message.provider_id.startswith(_NAMED)
+
+
 class _Hears:
     """Tell a listener, in wafleet's words, what the network says."""
 
@@ -230,7 +239,8 @@ class _Hears:
                 provider_id=said.id,
                 identity=said.sender,
                 name=said.name,
-                content=content,
+                content=naming(content, "") if about(content) else content,
+                about=about(content),
                 at=datetime.fromtimestamp(said.at, UTC),
                 raw=raw,
             )
@@ -281,9 +291,11 @@ def _send_error(error: Gone | NoAnswer | Refusal) -> SendError:
             return _REFUSED.get(error.reason, NotSent)(error.reason, error.detail)
 
 
-def _written(content: Content) -> tuple[str, dict[str, Any] | None]:
+def _written(out: Outgoing) -> tuple[str, dict[str, Any] | None]:
+    """Write a message as it crosses: earlier ones under the network's names, files under their ids alone."""
+    content = out.content if out.about is None else naming(out.content, out.about.provider_id)
     if type(content) is Text:
-        return content.text, None
+        return content.text, msgspec.to_builtins(content) if content.reply_to else None
     return "", msgspec.to_builtins(content)
 
 

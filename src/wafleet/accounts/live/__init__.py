@@ -2,5 +2,6 @@
 
 from wafleet.accounts.live.fleet import LiveFleet
 from wafleet.accounts.live.live import Live, Traffic
+from wafleet.accounts.live.rules import leads_to
 
-__all__ = ["Live", "LiveFleet", "Traffic"]
+__all__ = ["Live", "LiveFleet", "Traffic", "leads_to"]

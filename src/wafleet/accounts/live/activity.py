@@ -29,7 +29,8 @@ class Activity:
 
     def _sign(self, live: Live, since: float) -> Sign | None:
         seen = live.signs
-        if max(seen.inbound, seen.receipt, seen.last_sent) < since:
+        phone_seen, live.phone_seen = live.phone_seen, None
+        if phone_seen is None and max(seen.inbound, seen.receipt, seen.last_sent) < since:
             return None
         return Sign(
             account=live.account,
@@ -37,6 +38,7 @@ class Activity:
             inbound_at=self._at(seen.inbound, since),
             sent_at=self._at(seen.last_sent, since),
             receipt_at=self._at(seen.receipt, since),
+            phone_seen_at=phone_seen,
         )
 
     def _at(self, moment: float, since: float) -> datetime | None:

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 from wafleet.accounts.live.live import Live
@@ -18,12 +19,17 @@ class Held:
     row: Row
     lease: Lease
     live: Live | None = None
-    secret: bytes = b""  # decrypted credentials of the live session
     failures: int = 0
     writes: int = 0  # state writes of ours, so that an older read does not undo what we know
+    stale: bool = False  # what we know of it was no longer so when we wrote: it is read anew first
     dropped: bool = False  # the lease is gone: touch nothing
     link_under_way: bool = False
+    link_deadline: datetime | None = None  # of the attempt to link that was begun here last: each has its own
+    proven: bool = False  # its credentials opened a session, and the network has not ended that for good
     note: tuple[State, str, str] | None = None  # what its lane says of it and is not written: state, reason, detail
+    renewed: bytes | None = None  # credentials that are not stored yet
+    stored: bytes = b""  # the last that were stored after the session was closed
+    rest_until: float = 0.0  # monotonic; nothing is tried with an account at rest before
     keeping: asyncio.Task[None] | None = None  # credentials being stored
     work: asyncio.Task[None] | None = field(default=None)
 

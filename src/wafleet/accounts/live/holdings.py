@@ -2,7 +2,7 @@
 
 import asyncio
 import heapq
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from itertools import count
 
@@ -36,6 +36,7 @@ class Holdings:
         self._retries: list[tuple[float, int, AccountId]] = []
         self._order = count()
         self._stopping = False
+        self.freed: Callable[[], object] = lambda: None  # called when an account may be taken again
         sessions.answer_to(retry_later=self._retry_later, release=self._release)
 
     def __len__(self) -> int:
@@ -72,13 +73,15 @@ class Holdings:
         before = {account: held.writes for account, held in self._held.items()}
         async with self._db.fleet_tx() as tx:
             now, changed = await store.changed_since(tx, since=self._seen - OVERLAP)
-            held = [one for one in changed if one in before]
+            stale = [account for account, one in self._held.items() if one.stale]
+            held = [one for one in {*changed, *stale} if one in before]
             rows = await store.load(tx, accounts=held, now=self._clock.now())
         self._seen = now
         for row in rows:
             held = self._held.get(row.id)
             if held is not None and held.writes == before[row.id]:
                 _take_over(held.row, row)
+                held.stale = False
                 self._sessions.converge(held)
 
     async def _share(self) -> None:
@@ -103,6 +106,8 @@ class Holdings:
         for row in sorted(rows, key=lambda row: -row.priority):
             if (lease := taken.get(lease_name(row.id))) is None:
                 continue
+            if row.reason == "library_missing":  # whoever starts anew may have it by now
+                row.retry_at = None
             held = self._held[row.id] = Held(row=row, lease=lease, failures=row.failures)
             self._sessions.converge(held)
             if row.retry_at is not None and not held.busy():
@@ -120,6 +125,7 @@ class Holdings:
         held.dropped = True
         async with self._db.fleet_tx() as tx:
             await leases.release(tx, leases=[held.lease], holder=self._node.name)
+        self.freed()
 
     def _retry_later(self, held: Held, seconds: float) -> None:
         due = self._clock.monotonic() + max(0.0, seconds)
@@ -130,7 +136,7 @@ class Holdings:
         while self._retries and self._retries[0][0] <= now:
             _, _, account = heapq.heappop(self._retries)
             if (held := self._held.get(account)) is not None and held.live is None:
-                held.row.retry_at = None
+                held.row.retry_at, held.rest_until = None, 0.0
                 self._sessions.converge(held)
 
 

@@ -67,7 +67,8 @@ class KeepAlive:
             self._missed(watch)
         else:
             watch.misses = 0
-            await self._prove(live)
+            if live.capabilities.canary:
+                await self._prove(live)
             self._later(watch, self._next(live))
 
     def _missed(self, watch: _Watch) -> None:

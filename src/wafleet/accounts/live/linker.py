@@ -1,74 +1,112 @@
 """Links a phone: shows each QR code until the phone confirms, and keeps the credentials encrypted."""
 
 import asyncio
-from contextlib import suppress
 
 import structlog
 
-from wafleet.accounts.live import store
+from wafleet.accounts.live import keys_store, store
 from wafleet.accounts.live.held import Held
+from wafleet.accounts.live.keyring import Keyring
+from wafleet.accounts.live.rules import leads_to
 from wafleet.accounts.live.states import States
-from wafleet.domain.account import DEADLINES, State
-from wafleet.engine.db import Db
-from wafleet.engine.secrets import Secrets
+from wafleet.domain.account import DEADLINES, State, explain
+from wafleet.engine.clock import Clock
+from wafleet.engine.db import DatabaseAway, Db
+from wafleet.engine.secrets import SecretError, Secrets
 from wafleet.transports.base import Linking, Number, OpenError, Pairing
 
 log = structlog.get_logger(__name__)
-UNLINK_LIMIT_S = 5.0
+UNLINK_LIMIT_S = 20.0
+_GONE = frozenset({"logged_out", "banned_for_good"})  # the phone's list does not have it any more
 
 
 class Linker:
     """Runs one account's attempt to link, and says clearly how it ended."""
 
-    def __init__(self, *, db: Db, states: States, secrets: Secrets) -> None:
-        self._db, self._states, self._secrets = db, states, secrets
+    def __init__(self, *, db: Db, clock: Clock, states: States, secrets: Secrets, keyring: Keyring) -> None:
+        self._db, self._clock, self._states, self._secrets, self._keyring = db, clock, states, secrets, keyring
 
     def abandoned(self, held: Held) -> bool:
-        """Tell whether a linking under way is no longer wanted: its state was changed by a person or a deadline."""
-        return held.link_under_way and held.row.state is not State.LINKING
+        """Tell whether a linking under way is no longer wanted: a person or a deadline ended it, or began it anew."""
+        row = held.row
+        return held.link_under_way and (row.state is not State.LINKING or row.deadline_at != held.link_deadline)
 
     async def link(self, held: Held, transport: Linking, number: Number) -> None:
         """Link the phone and leave the account ready to connect, or in a state that says why not."""
-        held.link_under_way = True
+        kind = held.row.transport
+        try:
+            secret = await self._attempt(held, transport, number)
+        except OpenError as error:
+            return await self.failed(held, error.reason, error.detail)
+        if secret is not None:
+            await self._keyring.link(held, secret, transport=kind)
+            await self._states.move(held, State.CONNECTING, "starting")
+        return None
+
+    async def _attempt(self, held: Held, transport: Linking, number: Number) -> bytes | None:
+        """Link the phone; None: nobody wants this attempt any more. Raises OpenError."""
+        held.link_under_way, held.link_deadline = True, held.row.deadline_at
         shown = _Shown(self._db, held)
         try:
             async with asyncio.timeout(DEADLINES[State.LINKING][0].total_seconds()):
-                secret = await transport.link(number, shown)
+                return await transport.link(number, shown)
         except TimeoutError:
-            await self._failed(held, "link_expired", "")
-        except OpenError as error:
-            await self._failed(held, error.reason, error.detail)
+            raise OpenError("link_expired") from None
         except asyncio.CancelledError:
             if not self.abandoned(held):
                 raise
             if (task := asyncio.current_task()) is not None:
                 task.uncancel()
-        else:
-            await self.keep(held, secret, reason="relinked", linked=True)
-            await self._states.move(held, State.CONNECTING, "starting")
+            return None
         finally:
             held.link_under_way = False
             shown.end()
 
-    async def keep(self, held: Held, secret: bytes, *, reason: str, linked: bool = False) -> None:
-        """Store credentials encrypted; those they replace are kept as well, for as long as the account is."""
-        stored = self._secrets.encrypt(secret, about=held.row.id.bytes)
-        async with self._db.fleet_tx() as tx:
-            landed = await store.save_credentials(
-                tx, account=held.row.id, epoch=held.lease.epoch, credentials=stored, reason=reason, linked=linked
-            )
-        if landed:
-            held.row.credentials = stored
+    async def unlink(self, held: Held, transport: Linking, number: Number) -> bool:
+        """Remove this device from the phone's list. False: the network could not be reached, try again later.
 
-    async def unlink(self, held: Held, transport: Linking, number: Number) -> None:
-        """Remove this device from the phone's list, if the network can be reached now."""
-        with suppress(OpenError, TimeoutError):
+        True also when it is given up; then the account says that a person must remove it on the phone.
+        """
+        try:
             async with asyncio.timeout(UNLINK_LIMIT_S):
-                await transport.unlink(number, held.secret)
+                await transport.unlink(number, await self._put_away(held))
+        except (OpenError, TimeoutError, SecretError) as error:
+            if getattr(error, "reason", "") not in _GONE:
+                log.info("device_not_removed", account=str(held.row.id), error=repr(error), reason=str(error))
+                return await self._not_removed(held, str(error) or "no answer")
+        except DatabaseAway:
+            return False
+        await self._end_removal(held)
+        return True
 
-    async def _failed(self, held: Held, reason: str, detail: str) -> None:
-        to = State.NEW if held.row.credentials is None else State.LOGGED_OUT
-        await self._states.move(held, to, reason, detail)
+    async def failed(self, held: Held, reason: str, detail: str) -> None:
+        """Say why linking did not end well; an account that worked before goes back to its session."""
+        state = State.LOGGED_OUT if held.row.linked else State.NEW
+        if held.row.linked and held.proven:
+            state = leads_to(reason)
+        await self._states.move(held, state, reason, detail)
+
+    async def _put_away(self, held: Held) -> bytes:
+        async with self._db.fleet_tx() as tx:
+            kept = await keys_store.unlinked_credentials(tx, account=held.row.id)
+        return self._secrets.decrypt(kept or b"", about=held.row.id.bytes)
+
+    async def _not_removed(self, held: Held, why: str) -> bool:
+        if held.row.remove_until is not None and self._clock.now() < held.row.remove_until:
+            return False
+        await self._end_removal(held)
+        state, said = held.row.state, explain("not_removed")
+        if state is State.LOGGED_OUT:
+            await self._states.move(held, state, "not_removed", why)
+        else:  # it keeps the reason of its state
+            await self._states.move(held, state, held.row.reason, f"{said.sentence} {said.next_step} ({why})")
+        return True
+
+    async def _end_removal(self, held: Held) -> None:
+        async with self._db.fleet_tx() as tx:
+            await store.end_removal(tx, account=held.row.id)
+        held.writes += 1
+        held.row.remove_until = None
 
 
 class _Shown:
@@ -89,10 +127,13 @@ class _Shown:
             self._writer.cancel()
 
     async def _write(self) -> None:
+        held = self._held
         while (pairing := self._latest) is not None:
             self._latest = None
             shown: dict[str, object] = {"qr": pairing.qr, "code": pairing.code}
             if pairing.expires_at is not None:
                 shown["expires_at"] = pairing.expires_at.isoformat()
             async with self._db.fleet_tx() as tx:
-                await store.show_pairing(tx, account=self._held.row.id, epoch=self._held.lease.epoch, pairing=shown)
+                await store.show_pairing(
+                    tx, account=held.row.id, epoch=held.lease.epoch, deadline_at=held.link_deadline, pairing=shown
+                )

@@ -6,6 +6,7 @@ from typing import Final, Protocol
 
 from wafleet.accounts.live.live import Live, Traffic
 from wafleet.domain.inbound import Inbound, Receipt
+from wafleet.transports.calls import Sign
 
 OPENING_S: Final = 0.05
 
@@ -16,6 +17,8 @@ class Host(Protocol):
     def ended(self, live: Live, reason: str, detail: str, until: datetime | None) -> None: ...
 
     def renewed(self, live: Live, secret: bytes) -> None: ...
+
+    def signed(self, live: Live, sign: Sign) -> None: ...
 
     def now(self) -> float: ...
 
@@ -41,6 +44,12 @@ class Ears:
         live.signs.receipted(self._host.now())
         if receipt.message is None or receipt.message != live.canary:
             self._traffic.receipt(live, receipt)
+
+    def phone_seen(self, at: datetime) -> None:
+        self._live.phone_seen = at
+
+    def sign(self, sign: Sign) -> None:
+        self._host.signed(self._live, sign)
 
     def credentials(self, secret: bytes) -> None:
         self._host.renewed(self._live, secret)

@@ -20,6 +20,7 @@ class Live:
 
     row: Row
     number: Number
+    transport: str  # which it was opened on; its account may have moved since
     lease: Lease
     capabilities: Capabilities
     signs: Signs
@@ -29,6 +30,7 @@ class Live:
     session: Session = field(init=False)
     closed: bool = False
     ended: tuple[str, str, datetime | None] | None = None  # why the network ended it
+    phone_seen: datetime | None = None  # when the phone itself was last in touch; None once that is stored
     canary: MessageId | None = None  # the message to itself that is under way
 
     @property
@@ -50,7 +52,7 @@ class Live:
 
 
 class Traffic(Protocol):
-    """What the slices above do with live sessions; `app.py` hands it down."""
+    """What the slices above do with live sessions; `app` hands it down."""
 
     def received(self, live: Live, inbound: Inbound) -> "asyncio.Future[bool]":
         """Store a customer's message; the answer comes after the commit."""

@@ -10,12 +10,21 @@ from wafleet.domain.account import Desired, State, explain
 
 _LEADS_TO: Final = {
     "logged_out": State.LOGGED_OUT,
+    "locked": State.LOGGED_OUT,  # the device is gone with it, and is linked anew
     "credentials": State.LOGGED_OUT,
     "credentials_lost": State.LOGGED_OUT,
     "banned": State.BLOCKED,
     "banned_for_good": State.BLOCKED,
+    "provider_refused": State.BLOCKED,
 }
-_LEAST_WAIT: Final = {"replaced": timedelta(seconds=20), "outdated": timedelta(seconds=30)}
+_GOES_ON: Final = frozenset(  # after these the session is opened that was there before
+    {"link_expired", "link_cancelled", "link_refused", "link_wrong_phone", "passkey", "stopped"}
+)
+_LEAST_WAIT: Final = {
+    "replaced": timedelta(seconds=20),
+    "outdated": timedelta(seconds=30),
+    "library_missing": timedelta(hours=1),  # it comes with a new start
+}
 
 
 def leads_to(reason: str) -> State:
@@ -41,12 +50,12 @@ def retry_in(
 
 def should_open(row: Row, now: datetime) -> bool:
     """Tell whether this account's session ought to be opened now."""
-    if row.deleted or row.desired is not Desired.RUNNING or row.credentials is None:
+    if row.deleted or row.desired is not Desired.RUNNING or not row.linked:
         return False
     if row.state in {State.NEW, State.LINKING, State.LOGGED_OUT, State.DISABLED}:
         return False
     if row.state in {State.BLOCKED, State.OFFLINE} and not explain(row.reason).retried and row.retry_at is None:
-        return row.reason in {"link_expired", "link_cancelled", "stopped"}
+        return row.reason in _GOES_ON
     return row.retry_at is None or row.retry_at <= now
 
 

@@ -1,6 +1,8 @@
 """Opens, restarts, links and closes the sessions of the accounts this node holds."""
 
 import asyncio
+import dataclasses
+import random
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
@@ -9,22 +11,29 @@ from typing import Any, cast
 import structlog
 
 from wafleet.accounts.live import rules
+from wafleet.accounts.live.gate import Gate
 from wafleet.accounts.live.held import Held
+from wafleet.accounts.live.keyring import Keyring, Opened
 from wafleet.accounts.live.linker import Linker
 from wafleet.accounts.live.listener import Ears
 from wafleet.accounts.live.live import Live, Traffic
+from wafleet.accounts.live.outdated import Outdated
 from wafleet.accounts.live.rules import Signs
 from wafleet.accounts.live.states import States
+from wafleet.accounts.live.store import Row
 from wafleet.config import SessionsSettings
 from wafleet.domain.account import Desired, State
 from wafleet.domain.ids import AccountId
 from wafleet.engine.clock import Clock
 from wafleet.engine.leases import Node
-from wafleet.engine.secrets import SecretError, Secrets
+from wafleet.engine.secrets import SecretError
 from wafleet.transports.base import Linking, Number, OpenError, Transport
+from wafleet.transports.calls import Sign
 
 log = structlog.get_logger(__name__)
 CLOSE_LIMIT_S = 3.0
+MOVED_S = 0.3
+REMOVE_AGAIN_S = 30.0  # between tries to remove a device from its phone's list
 _WORKING = frozenset({State.ONLINE, State.DEGRADED, State.CONNECTING, State.RECOVERING})
 _AT_REST = frozenset({State.LOGGED_OUT, State.DISABLED, State.NEW})
 
@@ -41,18 +50,22 @@ class Sessions:
         clock: Clock,
         node: Node,
         states: States,
-        secrets: Secrets,
+        keyring: Keyring,
         linker: Linker,
+        outdated: Outdated,
         transports: Mapping[str, Transport],
         traffic: Traffic,
         settings: SessionsSettings,
         held: Mapping[AccountId, Held],
+        signed: Callable[[AccountId, Sign], object] = lambda account, sign: None,
     ) -> None:
-        self._clock, self._node, self._states, self._secrets, self._linker = clock, node, states, secrets, linker
+        self._clock, self._node, self._states, self._linker = clock, node, states, linker
+        self._signed = signed
+        self._keyring, self._outdated = keyring, outdated
         self._transports, self._traffic, self._settings, self._held = transports, traffic, settings, held
         self._retry_later: Callable[[Held, float], None] = lambda held, seconds: None
         self._release: Callable[[Held], Awaitable[None]] = _nobody
-        self._gates = {kind: asyncio.Semaphore(self._concurrency(kind)) for kind in transports}
+        self._gates = {kind: self._gate(kind) for kind in transports}
 
     def answer_to(
         self, *, retry_later: Callable[[Held, float], None], release: Callable[[Held], Awaitable[None]]
@@ -62,7 +75,7 @@ class Sessions:
 
     def converge(self, held: Held) -> None:
         """Start whatever the account needs now; nothing when it is as it should be or something is under way."""
-        if held.dropped:
+        if held.dropped or held.stale:
             return
         if held.busy():
             if self._linker.abandoned(held):
@@ -74,10 +87,12 @@ class Sessions:
         row = held.row
         if row.state is State.LINKING:
             return self._link(held)
-        if row.deleted or row.desired is Desired.STOPPED or row.state in _AT_REST:
-            return self._retire(held)
+        if _at_rest(row):
+            return self._retire(held) if self._clock.monotonic() >= held.rest_until else None
         if held.live is None:
             return self._open(held) if rules.should_open(row, self._clock.now()) else None
+        if row.state is State.BLOCKED and row.reason != "starting":  # the network said so elsewhere
+            return self._rest(held, held.live)
         if row.state not in _WORKING:  # a person asked for a new connection
             return self._reopen(held, held.live)
         return None if held.note is None else self._write_note(held, *held.note)
@@ -98,6 +113,7 @@ class Sessions:
         was_live = self._detach(held)
         if was_live is not None:
             await self._close(was_live)
+            await self._clear(held, was_live.transport)
             await self._states.move(held, State.OFFLINE, reason)
 
     def restart(self, live: Live, reason: str, detail: str) -> None:
@@ -128,8 +144,11 @@ class Sessions:
         """Keep credentials that the network changed."""
         held = self._held.get(live.account)
         if held is not None and held.live in {None, live}:
-            held.secret = secret
-            held.keeping = asyncio.create_task(self._linker.keep(held, secret, reason="renewed"))
+            self._keyring.renew(held, secret, transport=live.transport)
+
+    def signed(self, live: Live, sign: Sign) -> None:
+        """Keep what the network said of an account. What it means for a session it said by opening or refusing it."""
+        self._signed(live.account, dataclasses.replace(sign, reason=""))
 
     def now(self) -> float:
         return self._clock.monotonic()
@@ -138,37 +157,58 @@ class Sessions:
         held.begin(self._then_look(held, work))
 
     async def _open(self, held: Held) -> None:
-        async with self._gates[held.row.transport]:
+        async with self._gates[held.row.transport].passing():
+            if wait_s := self._outdated.wait_s(held.row.transport):
+                return await self._hold_back(held, wait_s)
             if not await self._states.move(held, State.CONNECTING, "starting"):
-                return
-            live = self._new_live(held)
+                return None
             try:
-                held.secret = self._secrets.decrypt(held.row.credentials or b"", about=held.row.id.bytes)
-                await self._connect(held, live)
-            except OpenError as error:
-                await self._close(live)
-                await self._down(held, error.reason, error.detail, error.until)
-            except TimeoutError:
-                await self._down(held, "connect_timeout", "")
+                keys = await self._keyring.open(held)
             except SecretError as error:
-                await self._down(held, "credentials_lost", str(error))
-            else:
-                await self._online(held, live)
-            await self._gap(held)
+                return await self._down(held, "credentials_lost", str(error))
+            if keys.transport != held.row.transport:  # it was moved a moment ago: look at all of it again
+                return self._retry_later(held, MOVED_S)
+            return await self._try(held, self._new_live(held, keys), keys)
 
-    async def _connect(self, held: Held, live: Live) -> None:
+    async def _try(self, held: Held, live: Live, keys: Opened) -> None:
+        try:
+            await self._connect(held, live, keys)
+        except OpenError as error:
+            await self._close(live)
+            await self._down(held, error.reason, error.detail, error.until)
+        except TimeoutError:
+            await self._down(held, "connect_timeout", "")
+        else:
+            await self._online(held, live)
+
+    async def _connect(self, held: Held, live: Live, keys: Opened) -> None:
         transport = self._transports[held.row.transport]
         async with asyncio.timeout(self._settings.connect_limit_s):
-            live.session = await transport.open(live.number, held.secret, Ears(live, self._traffic, self))
+            live.session = await transport.open(live.number, keys.credentials, Ears(live, self._traffic, self))
         await self._traffic.opened(live)
+
+    async def _hold_back(self, held: Held, wait_s: float) -> None:
+        """Let an account wait whose client is refused anyway."""
+        wait = _spread(wait_s)
+        await self._states.move(held, State.OFFLINE, "outdated", retry_in=wait)
+        self._try_again(held, wait)
+
+    async def _let_in(self, kind: str) -> None:
+        if await self._outdated.accepted(kind):
+            for one in list(self._held.values()):
+                if one.row.transport == kind and one.row.reason == "outdated" and one.live is None:
+                    one.row.retry_at = None
+                    self.converge(one)
 
     async def _online(self, held: Held, live: Live) -> None:
         if live.closed:
             return await self._down(held, *(live.ended or ("network", "", None)))
-        held.live, held.failures = live, 0
+        held.live, held.failures, held.proven = live, 0, True
         if not await self._states.move(held, State.ONLINE):
             self._detach(held)
             await self._close(live)
+        else:
+            await self._let_in(held.row.transport)
         return None
 
     async def _restart(self, held: Held, live: Live, reason: str, detail: str) -> None:
@@ -178,8 +218,14 @@ class Sessions:
     async def _reopen(self, held: Held, live: Live) -> None:
         if held.live is live:
             self._detach(held)
-            await self._close(live)
+            await self._leave(held, live)
         await self._open(held)
+
+    async def _rest(self, held: Held, live: Live) -> None:
+        self._detach(held)
+        await self._close(live)
+        if held.row.retry_at is not None:
+            self._retry_later(held, (held.row.retry_at - self._clock.now()).total_seconds())
 
     async def _write_note(self, held: Held, to: State, reason: str, detail: str) -> None:
         held.note = None
@@ -196,25 +242,68 @@ class Sessions:
             most=timedelta(seconds=self._settings.backoff_most_s),
         )
         held.failures += 1
+        if reason == "outdated" and await self._outdated.refused(held.row.transport):
+            wait = _spread(self._outdated.left_s(held.row.transport))
         await self._states.move(held, rules.leads_to(reason), reason, detail, retry_in=wait)
         if wait is not None:
-            held.row.retry_at = self._clock.now() + wait
-            self._retry_later(held, wait.total_seconds())
+            self._try_again(held, wait)
+
+    def _try_again(self, held: Held, wait: timedelta) -> None:
+        held.row.retry_at = self._clock.now() + wait
+        self._retry_later(held, wait.total_seconds())
 
     async def _link(self, held: Held) -> None:
         if (live := self._detach(held)) is not None:
-            await self._close(live)
+            await self._leave(held, live)
+        held.link_deadline = held.row.deadline_at
         transport = self._transports[held.row.transport]
-        await self._linker.link(held, cast("Linking", transport), self._number(held))
+        keyed = transport.capabilities.keyed
+        if keyed and not held.row.linked:
+            return await self._linker.failed(held, "credentials_missing", "")
+        try:
+            keys = await self._keyring.to_link(held, keyed=keyed)
+        except SecretError as error:
+            return await self._linker.failed(held, "credentials_lost", str(error))
+        number = dataclasses.replace(self._number(held, keys.settings), credentials=keys.credentials)
+        return await self._linker.link(held, cast("Linking", transport), number)
 
     async def _retire(self, held: Held) -> None:
         """Close what should not run, remove the device where it was unlinked, and give the lease back."""
         live = self._detach(held)
+        if held.row.remove_until is not None and not await self._removed(held, live):
+            held.rest_until = self._clock.monotonic() + REMOVE_AGAIN_S
+            return self._retry_later(held, REMOVE_AGAIN_S)
         if live is not None:
-            if held.row.reason == "unlinked" and hasattr(self._transports[held.row.transport], "unlink"):
-                await self._linker.unlink(held, cast("Linking", self._transports[held.row.transport]), live.number)
             await self._close(live)
-        await self._release(held)
+        await self._clear(held, held.row.transport if live is None else live.transport)
+        if not _at_rest(held.row):  # a person wants it again by now
+            return None
+        return await self._release(held)
+
+    async def _leave(self, held: Held, live: Live) -> None:
+        """Close a session; where the account has moved to another transport, leave nothing of it here."""
+        await self._close(live)
+        if live.transport != held.row.transport:
+            await self._clear(held, live.transport)
+
+    async def _clear(self, held: Held, kind: str) -> None:
+        """Once the credentials of a closed session are stored, its transport needs to keep nothing of it here."""
+        await self._keyring.settled(held)
+        kept = getattr(self._transports[kind], "kept", None)
+        if held.stored and kept is not None:
+            await kept(held.row.id, held.stored)
+        held.stored = b""
+
+    async def _removed(self, held: Held, live: Live | None) -> bool:
+        """Remove the device from the phone's list; False: it is to be tried again."""
+        transport = self._transports[held.row.transport]
+        if not hasattr(transport, "unlink"):
+            return True
+        number = live.number if live is not None else self._number(held, held.row.settings)
+        done = await self._linker.unlink(held, cast("Linking", transport), number)
+        if not done and live is not None:
+            await self._close(live)
+        return done
 
     async def _close(self, live: Live) -> None:
         live.closed = True
@@ -238,10 +327,11 @@ class Sessions:
         held.work = None
         self.converge(held)
 
-    def _new_live(self, held: Held) -> Live:
+    def _new_live(self, held: Held, keys: Opened) -> Live:
         return Live(
             row=held.row,
-            number=self._number(held),
+            number=self._number(held, keys.settings),
+            transport=held.row.transport,
             lease=held.lease,
             capabilities=self._transports[held.row.transport].capabilities,
             signs=Signs(opened=self._clock.monotonic()),
@@ -254,16 +344,22 @@ class Sessions:
         held = self._held.get(live.account)
         return held if held is not None and held.live is live else None
 
-    def _number(self, held: Held) -> Number:
-        return Number(id=held.row.id, phone=held.row.phone, settings=held.row.settings)
+    def _number(self, held: Held, settings: Mapping[str, object]) -> Number:
+        return Number(id=held.row.id, phone=held.row.phone, settings=settings)
 
-    def _concurrency(self, kind: str) -> int:
-        return self._settings.device_concurrency if kind == "device" else self._settings.concurrency
+    def _gate(self, kind: str) -> Gate:
+        settings = self._settings
+        if kind == "device":
+            return Gate(settings.device_concurrency, settings.device_gap_s, clock=self._clock)
+        return Gate(settings.concurrency, settings.gap_ms / 1000, clock=self._clock)
 
-    async def _gap(self, held: Held) -> None:
-        gap = self._settings.device_gap_s if held.row.transport == "device" else self._settings.gap_ms / 1000
-        if gap:
-            await self._clock.sleep(gap)
+
+def _at_rest(row: Row) -> bool:
+    return row.deleted or row.desired is Desired.STOPPED or row.state in _AT_REST
+
+
+def _spread(wait_s: float) -> timedelta:
+    return timedelta(seconds=wait_s + random.uniform(0, min(wait_s, 2)))  # noqa: S311
 
 
 async def _nobody(held: Held) -> None:

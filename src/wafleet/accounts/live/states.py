@@ -26,12 +26,18 @@ class States:
     async def move(
         self, held: Held, to: State, reason: str = "", detail: str = "", *, retry_in: timedelta | None = None
     ) -> bool:
-        """Write one move and tell whether it landed; it does not when the lease is lost or the move not allowed."""
+        """Write one move and tell whether it landed; it does not when the lease is lost or the move not allowed.
+
+        Somebody changed the account then, and nothing is done with it before it was read anew.
+        """
         if held.dropped:
             return False
         held.writes += 1
-        landed = await self.batch.put(Move(held.row.id, held.lease.epoch, to, reason, detail, retry_in, held.failures))
+        landed = await self.batch.put(
+            Move(held.row.id, held.lease.epoch, to, reason, detail, retry_in, held.failures, held.link_deadline)
+        )
         held.writes += 1
+        held.stale = not landed
         if landed:
             self._note(held, to, reason, detail)
         return landed
@@ -48,6 +54,8 @@ class States:
                 detail=detail,
             )
         row.state, row.reason, row.retry_at = to, reason, None
+        if to is State.LOGGED_OUT:
+            held.proven = False
 
     async def _write(self, moves: Sequence[Move]) -> list[bool]:
         landed = [False] * len(moves)

@@ -21,14 +21,17 @@ class Row:
     transport: str
     priority: int
     settings: dict[str, object]
+    provider: dict[str, str]  # what the network last said of it: quality, limit, status
     desired: Desired
     state: State
     reason: str
     retry_at: datetime | None
     failures: int
-    credentials: bytes | None
+    linked: bool  # it has credentials
     created_at: datetime
     deleted: bool
+    remove_until: datetime | None  # its device is to be removed from the phone's list; given up then
+    deadline_at: datetime | None  # of the state, by the database's clock; each attempt to link has its own
 
     def __post_init__(self) -> None:
         self.desired, self.state = Desired(self.desired), State(self.state)
@@ -45,6 +48,7 @@ class Move:
     detail: str = ""
     retry_in: timedelta | None = None
     failures: int = 0
+    link_deadline: datetime | None = None  # of the attempt to link it that the node knows: a later one is not touched
 
 
 def lease_name(account: AccountId) -> str:
@@ -57,9 +61,9 @@ async def unowned(tx: Tx, *, most: int) -> list[AccountId]:
     rows = await tx.tuples(
         """
         select a.id from accounts a left join leases l on l.name = 'account:' || a.id
-         where a.deleted_at is null
-           and ((a.desired = 'running' and a.credentials is not null
-                 and a.state not in ('new', 'logged_out', 'disabled')) or a.state = 'linking')
+         where ((a.deleted_at is null and a.desired = 'running' and a.credentials is not null
+                 and a.state not in ('new', 'logged_out', 'disabled'))
+                or (a.deleted_at is null and a.state = 'linking') or a.remove_until is not null)
            and (l.name is null or l.holder is null or l.expires_at < now())
          order by a.priority desc, a.id limit %(most)s
         """,
@@ -73,9 +77,9 @@ async def count_runnable(tx: Tx) -> int:
     return await tx.value(
         """
         select count(*) from accounts
-         where deleted_at is null
-           and ((desired = 'running' and credentials is not null and state not in ('new', 'logged_out', 'disabled'))
-                or state = 'linking')
+         where (deleted_at is null and desired = 'running' and credentials is not null
+                and state not in ('new', 'logged_out', 'disabled'))
+            or (deleted_at is null and state = 'linking') or remove_until is not null
         """
     )
 
@@ -88,9 +92,10 @@ async def load(tx: Tx, *, accounts: Sequence[AccountId], now: datetime) -> list[
     return await tx.all(
         Row,
         """
-        select id, tenant_id, phone, transport, priority, settings, desired, state, reason,
+        select id, tenant_id, phone, transport, priority, settings, provider, desired, state, reason,
                %(now)s + (retry_at - now()) as retry_at, failures,
-               credentials, created_at, deleted_at is not null as deleted
+               credentials is not null as linked, created_at, deleted_at is not null as deleted,
+               %(now)s + (remove_until - now()) as remove_until, deadline_at
           from accounts where id = any(%(accounts)s)
         """,
         accounts=list(accounts),
@@ -109,18 +114,20 @@ async def move(tx: Tx, moves: Sequence[Move]) -> frozenset[AccountId]:
     """Write state changes and their events; at most one per account. Returns the accounts whose move landed.
 
     A move does not land when the lease has changed hands, when `MOVES` does not allow it, or when a person stopped
-    the account meanwhile.
+    the account or began to link it anew meanwhile.
     """
     rows = await tx.tuples(
         """
         with m as (
             select * from unnest(%(ids)s::uuid[], %(epochs)s::bigint[], %(states)s::text[], %(reasons)s::text[],
-                                 %(details)s::text[], %(retries)s::float8[], %(failures)s::int[], %(limits)s::float8[])
-                       as m (id, epoch, state, reason, detail, retry_s, failures, limit_s)
+                                 %(details)s::text[], %(retries)s::float8[], %(failures)s::int[], %(limits)s::float8[],
+                                 %(deadlines)s::timestamptz[])
+                       as m (id, epoch, state, reason, detail, retry_s, failures, limit_s, link_deadline)
         ), b as (
             select a.id, a.tenant_id, a.state, a.reason
               from accounts a join m using (id) join leases l on l.name = 'account:' || m.id and l.epoch = m.epoch
              where a.deleted_at is null
+               and (a.state <> 'linking' or a.deadline_at is not distinct from m.link_deadline)
                and (a.state = m.state or exists (select 1 from moves v where v.machine = 'account'
                                                     and v.before = a.state and v.after = m.state))
                and (a.desired = 'running' or m.state not in ('connecting', 'online', 'degraded', 'recovering'))
@@ -162,6 +169,7 @@ async def move(tx: Tx, moves: Sequence[Move]) -> frozenset[AccountId]:
         retries=[one.retry_in.total_seconds() if one.retry_in is not None else None for one in moves],
         failures=[one.failures for one in moves],
         limits=[DEADLINES[one.to][0].total_seconds() if one.to in DEADLINES else None for one in moves],
+        deadlines=[one.link_deadline for one in moves],
     )
     return frozenset(row[0] for row in rows)
 
@@ -198,38 +206,45 @@ async def expire(tx: Tx) -> list[AccountId]:
     return moved
 
 
-async def save_credentials(
-    tx: Tx, *, account: AccountId, epoch: int, credentials: bytes, reason: str, linked: bool
-) -> bool:
-    """Store encrypted credentials and keep a copy of those they replace.
+async def end_removal(tx: Tx, *, account: AccountId) -> None:
+    """Say that nothing is left to remove from a phone's list, or that it is given up."""
+    sql = "update accounts set remove_until = null, detail = '', updated_at = now() where id = %(account)s"
+    await tx.run(sql, account=account)
 
-    False: the lease has changed hands, nothing was written. linked: a phone confirmed them just now.
-    """
+
+async def client_refused(tx: Tx, *, client: str) -> bool:
+    """Note that WhatsApp refuses a client, with its event the first time. True: this was the first time."""
     sql = """
-        with a as (
-            select a.id, a.tenant_id, a.phone, a.credentials
-              from accounts a join leases l on l.name = 'account:' || a.id and l.epoch = %(epoch)s
-             where a.id = %(account)s for no key update of a
-        ), kept as (
-            insert into retired_credentials (tenant_id, account_id, credentials, reason)
-            select tenant_id, id, credentials, %(reason)s from a where credentials is not null and %(linked)s
+        with noted as (
+            insert into outdated_clients (client) values (%(client)s)
+            on conflict (client) do update set seen_at = now() returning client, xmax = 0 as first
         ), told as (
-            insert into events (tenant_id, account_id, kind, data)
-            select tenant_id, id, 'account.linked', jsonb_build_object('phone', phone) from a where %(linked)s
+            insert into events (kind, data)
+            select 'fleet.client_outdated', jsonb_build_object('client', client) from noted where first
         )
-        update accounts set credentials = %(credentials)s, updated_at = now() from a where accounts.id = a.id
+        select first from noted
     """
-    return await tx.run(sql, account=account, epoch=epoch, credentials=credentials, reason=reason, linked=linked) == 1
+    return bool(await tx.value(sql, client=client))
 
 
-async def show_pairing(tx: Tx, *, account: AccountId, epoch: int, pairing: dict[str, object]) -> bool:
-    """Store what a person must do now to link the phone, for every face that shows it."""
+async def client_accepted(tx: Tx, *, name: str) -> None:
+    """Forget every refused version of a client: it is accepted again."""
+    await tx.run("delete from outdated_clients where split_part(client, ' ', 1) = %(name)s", name=name)
+
+
+async def show_pairing(
+    tx: Tx, *, account: AccountId, epoch: int, deadline_at: datetime | None, pairing: dict[str, object]
+) -> bool:
+    """Store what a person must do now to link the phone, for every face that shows it.
+
+    deadline_at  of the attempt: what an earlier one shows leads nowhere any more
+    """
     sql = """
         update accounts set pairing = %(pairing)s
-         where id = %(account)s and state = 'linking'
+         where id = %(account)s and state = 'linking' and deadline_at is not distinct from %(deadline_at)s::timestamptz
            and %(epoch)s = (select epoch from leases where name = 'account:' || %(account)s::text)
     """
-    return await tx.run(sql, account=account, epoch=epoch, pairing=Jsonb(pairing)) == 1
+    return await tx.run(sql, account=account, epoch=epoch, deadline_at=deadline_at, pairing=Jsonb(pairing)) == 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,27 +256,54 @@ class Sign:
     inbound_at: datetime | None
     sent_at: datetime | None
     receipt_at: datetime | None
+    phone_seen_at: datetime | None
 
 
 async def note_activity(tx: Tx, signs: Sequence[Sign]) -> None:
     """Store last activities; older news than what is stored changes nothing."""
     await tx.run(
         """
-        insert into activity as t (account_id, tenant_id, last_inbound_at, last_sent_at, last_receipt_at)
+        insert into activity as t
+               (account_id, tenant_id, last_inbound_at, last_sent_at, last_receipt_at, phone_seen_at)
         select * from unnest(%(accounts)s::uuid[], %(tenants)s::uuid[], %(inbound)s::timestamptz[],
-                             %(sent)s::timestamptz[], %(receipts)s::timestamptz[]) as s (id, tenant, i, o, r)
+                             %(sent)s::timestamptz[], %(receipts)s::timestamptz[], %(phones)s::timestamptz[])
+                      as s (id, tenant, i, o, r, p)
          where exists (select 1 from accounts a where a.id = s.id)
          order by id
         on conflict (account_id) do update
            set last_inbound_at = greatest(t.last_inbound_at, excluded.last_inbound_at),
                last_sent_at = greatest(t.last_sent_at, excluded.last_sent_at),
-               last_receipt_at = greatest(t.last_receipt_at, excluded.last_receipt_at)
+               last_receipt_at = greatest(t.last_receipt_at, excluded.last_receipt_at),
+               phone_seen_at = greatest(t.phone_seen_at, excluded.phone_seen_at)
         """,
         accounts=[one.account for one in signs],
         tenants=[one.tenant for one in signs],
         inbound=[one.inbound_at for one in signs],
         sent=[one.sent_at for one in signs],
         receipts=[one.receipt_at for one in signs],
+        phones=[one.phone_seen_at for one in signs],
+    )
+
+
+async def warn_of_phones(tx: Tx, *, away: timedelta, dropped_after: timedelta) -> int:
+    """Tell of every linked account whose phone was away for so long, once per absence. Returns how many."""
+    return await tx.run(
+        """
+        with late as (
+            update activity v set phone_warned_at = now()
+              from accounts a
+             where a.id = v.account_id and a.deleted_at is null and a.credentials is not null
+               and v.phone_seen_at < now() - %(away)s
+               and (v.phone_warned_at is null or v.phone_warned_at < v.phone_seen_at + %(away)s)
+            returning v.account_id, v.tenant_id, extract(epoch from now() - v.phone_seen_at) / 86400 as days
+        )
+        insert into events (tenant_id, account_id, kind, data)
+        select tenant_id, account_id, 'account.phone_unseen',
+               jsonb_build_object('days', floor(days)::int, 'left', greatest(0, %(limit)s - floor(days))::int)
+          from late
+        """,
+        away=away,
+        limit=dropped_after.days,
     )
 
 

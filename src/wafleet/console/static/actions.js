@@ -1,5 +1,7 @@
-// What can be done to an account: the menu, the link dialog, the question before something stops.
-import { accounts, words } from "./fleet.js";
+// What can be done to an account: the menu and the link dialog.
+import { confirmThen } from "./asking.js";
+import { openDesk } from "./desk.js";
+import { accounts, now, words } from "./fleet.js";
 import { icon } from "./glance.js";
 import { notice } from "./notices.js";
 import { remedy } from "./cards.js";
@@ -13,15 +15,18 @@ const post = (id, action) => htmx.ajax("POST", `/console/accounts/${id}/${action
 export function act(action, id) {
   const account = accounts.get(id);
   if (!account) return;
-  if (action === "link") openLink(id, account, "POST");
-  else if (action === "show") openLink(id, account, "GET");
+  if (action === "link") openLink(id, "POST");
+  else if (action === "show") openLink(id, "GET");
   else if (action === "disable") confirmThen(`Disable ${account.name}?`, "It disconnects and stays stopped until it is enabled again. What waits to be sent keeps waiting; nothing is lost.", "Disable", () => post(id, "disable"));
+  else if (action === "setup" || action === "move") openDesk(`/console/accounts/${id}/${action}`);
   else if (action === "reconnect" || action === "enable") post(id, action);
   else if (action === "phone") copy(account.phone, "Number copied");
   else if (action === "id") copy(account.id, "Id copied");
 }
 
-function openLink(id, account, verb) {
+document.body.addEventListener("link-phone", (event) => openLink(event.detail.id, "POST"));
+
+function openLink(id, verb) {
   body.replaceChildren();
   linking.showModal();
   htmx.ajax(verb, `/console/accounts/${id}/link`, { source: body, target: "#link-body", swap: "innerHTML" });
@@ -34,23 +39,20 @@ linking.addEventListener("click", (event) => { if (event.target === linking || e
 setInterval(() => {
   const box = body.querySelector("[data-until]");
   if (!box) return;
-  const left = Math.max(0, Number(box.dataset.until) - Date.now());
+  const left = Math.max(0, Number(box.dataset.until) - now());
   box.dataset.whole ??= String(Math.max(left, 1));
   box.querySelector(".link-left").style.transform = `scaleX(${Math.min(1, left / Number(box.dataset.whole))})`;
   const words = left ? `A new code in ${Math.ceil(left / 1000)} s` : "Fetching a new code";
   const seconds = box.querySelector(".link-seconds");
   if (seconds.textContent !== words) seconds.textContent = words;
 }, 200);
-
-function confirmThen(title, text, yes, then) {
-  const dialog = $("confirm");
-  $("confirm-title").textContent = title;
-  $("confirm-text").textContent = text;
-  $("confirm-yes").textContent = yes;
-  dialog.returnValue = "";
-  dialog.addEventListener("close", () => { if (dialog.returnValue === "yes") then(); }, { once: true });
-  dialog.showModal();
-}
+setInterval(() => {
+  const end = body.querySelector("[data-deadline]");
+  if (!end) return;
+  const left = Math.max(0, Math.ceil((Number(end.dataset.deadline) - now()) / 1000));
+  const words = `${Math.floor(left / 60)}:${String(left % 60).padStart(2, "0")} left to link`;
+  if (end.textContent !== words) end.textContent = words;
+}, 200);
 
 async function copy(text, done) {
   try { await navigator.clipboard.writeText(text); notice("good", done); } catch { notice("warn", text); }
@@ -63,6 +65,8 @@ function items(account) {
     if (account.state === "linking") choices.push(["show", "Show code", "linking"]);
     else if (account.linkable && on) choices.push(["link", ["new", "logged_out"].includes(account.state) ? "Link" : "Link again", "linking"]);
     if (on && !["new", "linking", "logged_out"].includes(account.state)) choices.push(["reconnect", "Reconnect", "recovering"]);
+    if (words.called.includes(account.transport)) choices.push(["setup", "Webhook and test", "hook"]);
+    if (words.admin && words.several) choices.push(["move", "Move to another transport", "move"]);
     choices.push(on ? ["disable", "Disable", "disabled"] : ["enable", "Enable", "online"]);
   }
   return choices;

@@ -8,7 +8,8 @@ const numbers = new Intl.NumberFormat(document.documentElement.lang);
 const relative = new Intl.RelativeTimeFormat(document.documentElement.lang, { style: "narrow", numeric: "auto" });
 const exact = new Intl.DateTimeFormat(document.documentElement.lang, { dateStyle: "medium", timeStyle: "medium" });
 
-const ACTIONS = { link: "Link", show: "Show code", reconnect: "Reconnect", enable: "Enable" };
+const ACTIONS = { link: "Link", show: "Show code", reconnect: "Reconnect", enable: "Enable", setup: "Set up" };
+const KEYS = new Set(["credentials", "credentials_missing"]); // reasons that end once a person enters credentials
 const PARTS = { badge: ".badge .label", since: ".badge .since", icon: ".badge use", name: ".name bdi", phone: ".phone bdi", role: ".role bdi", roleBox: ".role", tenant: ".tenant bdi", transport: ".transport", spark: ".spark", bars: ".spark-bars", waiting: ".waiting dd", waitingBox: ".waiting", sent: ".sent dd", received: ".received dd", active: ".active", why: ".why", sentence: ".sentence", next: ".next", act: "[data-act]", more: "[data-menu]" };
 
 export const count = (n) => numbers.format(n);
@@ -31,6 +32,7 @@ function lasting(since) {
 
 // Which button helps: none where a person can do nothing here.
 export function remedy(account) {
+  if (words.control && KEYS.has(account.reason) && words.called.includes(account.transport)) return "setup";
   if (!words.control || words.unaided.includes(account.reason)) return "";
   const action = look(account.state).action;
   if ((action === "link" || action === "show") && !account.linkable) return action === "link" ? "reconnect" : "";
@@ -63,7 +65,7 @@ function fill({ element, parts }, a, before) {
   if (differs("sent")) write(parts.sent, count(a.sent));
   if (differs("received")) write(parts.received, count(a.received));
   if (differs("spark")) bars(parts, a.spark);
-  if (differs("state", "sentence", "next_step", "linkable", "reason", "name")) mood(element, parts, a, before);
+  if (differs("state", "sentence", "next_step", "soon", "linkable", "reason", "name")) mood(element, parts, a, before);
   if (differs("active", "since", "state")) tick(parts, a);
 }
 
@@ -77,7 +79,8 @@ function mood(element, parts, a, before) {
   element.setAttribute("aria-label", `${a.name}, ${label}`);
   write(parts.badge, label);
   parts.icon.setAttribute("href", `#i-${a.state in words.states ? a.state : "degraded"}`);
-  parts.why.hidden = a.state === "online" || !a.sentence;
+  parts.why.hidden = !a.sentence;
+  parts.why.classList.toggle("tone-warn", a.soon);
   write(parts.sentence, a.sentence);
   parts.sentence.title = a.next_step ? `${a.sentence} ${a.next_step}` : a.sentence;
   write(parts.next, a.next_step);

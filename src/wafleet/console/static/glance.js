@@ -44,6 +44,13 @@ function headline({ all, attention, states }) {
   return [`${count(online)} of ${count(all)} ${numbers} online`, "Nothing needs you now."];
 }
 
+// A refused client is one fact of the fleet, however many numbers wait because of it.
+function outdated() {
+  const waiting = [...accounts.values()].filter((a) => a.reason === "outdated" && a.transport === "device").length;
+  $("outdated").hidden = !waiting;
+  if (waiting) set("outdated-text", `Update wafleet. ${count(waiting)} ${waiting === 1 ? "number waits" : "numbers wait"}; nothing is lost, and WhatsApp is tried again every 10 minutes.`);
+}
+
 export function glance() {
   const total = sums();
   const [head, sub] = headline(total);
@@ -58,6 +65,7 @@ export function glance() {
   for (const key of ["waiting", "sent", "received"]) set(`f-${key}`, count(total[key]));
   traffic(total.traffic);
   bar(total.states);
+  outdated();
 }
 
 function traffic(points) {

@@ -1,8 +1,9 @@
 // The Overview: joins the live line, the filters, the keyboard and the drawing.
-import { accounts, asked, clear, found, merge, remember, replaceAll, sorted, toggle, write } from "./fleet.js";
+import { accounts, asked, clear, found, merge, remember, replaceAll, sorted, toggle, words, write } from "./fleet.js";
 import { arrange, count, draw, forget } from "./cards.js";
 import { chips, facets, glance } from "./glance.js";
 import { menuOpen, openMenu } from "./actions.js";
+import { openDesk } from "./desk.js";
 import { follow } from "./live.js";
 import { switchTheme } from "./theme.js";
 import { tell } from "./notices.js";
@@ -86,6 +87,7 @@ const keys = {
   t: () => setView(list.classList.contains("as-cards") ? "table" : "cards"),
   a: onlyAttention,
   d: switchTheme,
+  ...(words.admin && { n: () => openDesk("/console/numbers/new") }),
 };
 
 addEventListener("keydown", (event) => {

@@ -8,7 +8,7 @@ from wafleet.engine.clock import Clock
 from wafleet.outbox.lanes import verdicts
 from wafleet.outbox.lanes.lane import Lane
 from wafleet.outbox.model import Claim, Outcome
-from wafleet.transports.base import Found, SendError
+from wafleet.transports.base import Doubt, Found, SendError
 
 PAUSES_S: Final = (0.5, 1.0, 2.0)  # before each time the network is asked
 
@@ -40,15 +40,19 @@ class Doubts:
     async def _ask(self, lane: Lane) -> None:
         doubts = list(lane.doubts.values())
         try:
-            found = await lane.live.session.find([claim.id for claim in doubts])
+            found = await lane.live.session.find([_doubt(claim) for claim in doubts])
         except SendError:
             return
         for claim in doubts:
             if claim.id not in found:
                 await self._end(lane, claim, verdicts.unknown(claim, "no answer came, and the network cannot tell"))
             elif isinstance(what := found[claim.id], Found):
-                await self._end(lane, claim, verdicts.sent(claim, what.provider_id))
+                await self._end(lane, claim, verdicts.found(claim, what))
 
     async def _end(self, lane: Lane, claim: Claim, outcome: Outcome) -> None:
         lane.doubts.pop(claim.id, None)
         await self._settle(lane, outcome)
+
+
+def _doubt(claim: Claim) -> Doubt:
+    return Doubt(claim.id, claim.to, claim.content, claim.since)

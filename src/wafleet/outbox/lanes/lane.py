@@ -8,6 +8,7 @@ from wafleet.accounts import Live, Pace
 from wafleet.domain.ids import MessageId
 from wafleet.outbox.lanes import pacing
 from wafleet.outbox.lanes.pacing import Allowance, Gauge
+from wafleet.outbox.lanes.reach import Reach
 from wafleet.outbox.model import Claim
 
 
@@ -18,6 +19,7 @@ class Lane:
     live: Live
     pace: Pace
     gauge: Gauge
+    reach: Reach | None = None  # with how many people it may begin to talk today; None: no limit
     sends: dict[MessageId, "asyncio.Task[None]"] = field(default_factory=dict[MessageId, "asyncio.Task[None]"])
     doubts: dict[MessageId, Claim] = field(default_factory=dict[MessageId, Claim])  # sent maybe: being looked up
     resolving: "asyncio.Task[None] | None" = None

@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, cast
 
 import msgspec
 import structlog
@@ -24,17 +24,19 @@ from wafleet.engine.clock import Clock
 from wafleet.engine.db import DatabaseAway, Db
 from wafleet.engine.leases import Node
 from wafleet.engine.loops import Loop
-from wafleet.outbox.lanes import pacing, store, verdicts
+from wafleet.outbox import contents, window
+from wafleet.outbox.lanes import holds, pacing, store, verdicts
 from wafleet.outbox.lanes.doubts import Doubts
+from wafleet.outbox.lanes.holds import Holds
 from wafleet.outbox.lanes.lane import Lane
+from wafleet.outbox.lanes.loading import Files, Links, Loading
+from wafleet.outbox.lanes.reach import Reach
 from wafleet.outbox.lanes.reconcile import Reconcile
 from wafleet.outbox.lanes.settling import Settling
 from wafleet.outbox.model import Claim, Outcome
 from wafleet.transports.base import (
     MaybeSent,
-    NotSent,
     OpenError,
-    Outgoing,
     RefusedAccount,
     SendError,
     Throttled,
@@ -43,6 +45,7 @@ from wafleet.transports.base import (
 log = structlog.get_logger(__name__)
 BREATH_S: Final = 0.004  # between two claims while many sends are under way: fewer, larger statements
 BUSY: Final = 32
+ANY: Final = 2**31 - 1
 PAUSE_S: Final = 0.25  # after the database was away
 CLOCK_SET: Final = timedelta(seconds=1)  # a wall clock that differs by more from what has passed was set by somebody
 TROUBLES: Final = frozenset({"throttled", "reach_out_lock"})  # reasons that say something of the account
@@ -51,13 +54,26 @@ TROUBLES: Final = frozenset({"throttled", "reach_out_lock"})  # reasons that say
 class Lanes:
     """The senders of every account whose session is on this node.
 
-    told  called after outcomes and receipts were committed, so that readers of the event log start at once
+    told   called after outcomes and receipts were committed, so that readers of the event log start at once
+    files  returns a file of the media store by its id, whole; raises FileNotFoundError
+    links  returns an address where a network can fetch it for a short while, given whose it is; empty: there is none
     """
 
-    def __init__(self, *, db: Db, clock: Clock, node: Node, settings: OutboxSettings, told: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        *,
+        db: Db,
+        clock: Clock,
+        node: Node,
+        settings: OutboxSettings,
+        told: Callable[[], None],
+        files: Files | None = None,
+        links: Links | None = None,
+    ) -> None:
         self._db, self._clock, self._node, self._settings = db, clock, node, settings
         self._settling = Settling(db, most=settings.batch, told=told)
         self._reconcile = Reconcile(db=db, clock=clock, settling=self._settling)
+        self._loading = Loading(files, links, at_once=settings.media_at_once)
         self._doubts = Doubts(clock=clock, settle=self._settle)
         self._lanes: dict[AccountId, Lane] = {}
         self._due: set[AccountId] = set()
@@ -92,6 +108,14 @@ class Lanes:
         """Take one receipt of the network."""
         self._settling.batch.put((live.account, receipt))
 
+    def heard(self, account: AccountId, receipt: Receipt) -> "asyncio.Future[bool]":
+        """Take a receipt that came without a session; the future is done once it is stored."""
+        return self._settling.batch.put((account, receipt))
+
+    async def run_receipts(self) -> None:
+        """Take receipts until cancelled, on a node that holds no accounts."""
+        await self._settling.batch.run()
+
     def wake(self, accounts: Iterable[AccountId] | None = None) -> None:
         """Say that these accounts have new messages waiting; None: any may have."""
         for account in list(self._lanes) if accounts is None else accounts:
@@ -112,6 +136,7 @@ class Lanes:
         return (
             Loop(name="lanes.look", turn=self.look, every=timedelta(seconds=1)),
             Loop(name="lanes.note", turn=self.note, every=timedelta(seconds=1)),
+            Loop(name="lanes.limits", turn=self.limits, every=timedelta(seconds=60)),
         )
 
     async def _claim(self) -> None:
@@ -146,6 +171,10 @@ class Lanes:
                     tx, [(one, lane.live.tenant, why, until) for one, (lane, why, until) in notes.items()]
                 )
 
+    async def limits(self) -> None:
+        """Follow what networks say of the daily limits of accounts."""
+        await self._learn_limits(list(self._lanes.values()))
+
     async def drain(self, limit_s: float) -> None:
         """Claim nothing more, and wait until what is on the wire is settled."""
         for lane in self._lanes.values():
@@ -164,20 +193,39 @@ class Lanes:
         wanted = self._wanted()
         if not wanted:
             return
+        held = holds.holds((lane for lane, _ in wanted), now := self._now())
         try:
-            async with self._db.fleet_tx() as tx:
-                claims = await store.claim(
-                    tx,
-                    node=self._node.name,
-                    accounts=[lane.live.account for lane, _ in wanted],
-                    epochs=[lane.live.lease.epoch for lane, _ in wanted],
-                    rooms=[room for _, room in wanted],
-                    cooling=self._cooling(wanted),
-                )
+            claims, waits = await self._claimed(wanted, held, now)
         except Exception:
             self._due.update(lane.live.account for lane, _ in wanted)
             raise
+        for lane, _ in wanted:
+            why, until = held.why(lane, now) if lane.live.account in waits else ("", None)
+            self._note(lane, why, until)
+            if (soonest := held.soonest(lane.live.account)) is not None:
+                self._wake_at(lane.live.account, (soonest - now).total_seconds())
         self._start(claims, wanted)
+
+    async def _claimed(
+        self, wanted: Sequence[tuple[Lane, int]], held: Holds, now: datetime
+    ) -> tuple[list[Claim], set[AccountId]]:
+        """Return what was claimed, and the accounts that have messages which could go but for what holds them back."""
+        async with self._db.fleet_tx() as tx:
+            claims = await store.claim(
+                tx,
+                node=self._node.name,
+                accounts=[lane.live.account for lane, _ in wanted],
+                epochs=[lane.live.lease.epoch for lane, _ in wanted],
+                rooms=[room for _, room in wanted],
+                cooling=held.cooling,
+                reached=held.reached,
+            )
+            begun = await holds.begin(tx, claims, self._lanes, now)
+            empty = {*held.people, *held.reached} - {claim.account for claim in claims}
+            waits = set(await store.due(tx, accounts=sorted(empty))) if empty else set[AccountId]()
+        for account, n in begun.items():
+            cast("Reach", self._lanes[account].reach).add(n, now)
+        return claims, waits
 
     def _wanted(self) -> list[tuple[Lane, int]]:
         due, self._due = self._due, set()
@@ -188,10 +236,11 @@ class Lanes:
             lane.again = bool(lane.sends)  # due while others are under way: it may wait for them
             allowed = lane.allowance(now)
             if allowed.room > 0:
-                wanted.append((lane, min(allowed.room, self._settings.batch)))
+                wanted.append((lane, min(allowed.room, self._settings.batch, _strangers(lane, now))))
             elif allowed.until is not None:
                 self._wake_at(account, (allowed.until - now).total_seconds())
-            self._note(lane, allowed.why if allowed.room <= 0 else "", allowed.until)
+            if allowed.room <= 0:
+                self._note(lane, allowed.why, allowed.until)
         return wanted
 
     def _now(self) -> datetime:
@@ -205,17 +254,6 @@ class Lanes:
                 pacing.clock_set(lane.gauge, by=by)
         return now
 
-    def _cooling(self, wanted: Sequence[tuple[Lane, int]]) -> list[str]:
-        now = self._now()
-        cooling: list[str] = []
-        for lane, _ in wanted:
-            if lane.gauge.cooling:
-                cooling += [f"{lane.live.account} {one}" for one in pacing.cooling(lane.gauge, now)]
-                if lane.gauge.cooling:
-                    soonest = min(lane.gauge.cooling.values())
-                    self._wake_at(lane.live.account, (soonest - now).total_seconds())
-        return cooling
-
     def _start(self, claims: Sequence[Claim], wanted: Sequence[tuple[Lane, int]]) -> None:
         now = self._now()
         got: dict[AccountId, int] = {}
@@ -223,7 +261,7 @@ class Lanes:
             lane = self._lanes[claim.account]
             got[claim.account] = got.get(claim.account, 0) + 1
             lane.again = lane.again or claim.more
-            pacing.spend(lane.pace, lane.gauge, recipient=claim.to, age=lane.age(now), now=now)
+            pacing.spend(lane.pace, lane.gauge, recipient=claim.conversation, age=lane.age(now), now=now)
             self._under_way += 1
             lane.sends[claim.id] = asyncio.create_task(self._send(lane, claim))
         full = [lane.live.account for lane, room in wanted if got.get(lane.live.account, 0) >= room]
@@ -240,10 +278,11 @@ class Lanes:
             lane.sends.pop(claim.id, None)
 
     async def _attempt(self, lane: Lane, claim: Claim) -> Outcome | None:
+        capabilities = lane.live.capabilities
         try:
-            if not lane.live.usable:  # checked with no pause before the send: a lapsed lease sends nothing
-                raise NotSent("unsure")
-            provider_id = await lane.live.session.send(Outgoing(claim.id, claim.to, claim.content))
+            window.require_still_open(capabilities, claim.content, heard_at=claim.heard_at, now=self._clock.now())
+            claim = contents.fitted_claim(claim, capabilities.contents)
+            provider_id = await self._loading.send(lane.live, claim)
         except MaybeSent as error:
             return self._doubt(lane, claim, error)
         except SendError as error:
@@ -300,15 +339,32 @@ class Lanes:
 
     async def _new_lane(self, live: Live) -> Lane:
         now = self._now()
-        pace = merged(read_settings(live.row.settings).pace, fleet_pace(self._settings))
-        gauge = pacing.Gauge(ready_at=now)
+        own, limits = (
+            merged(read_settings(live.row.settings).pace, fleet_pace(self._settings)),
+            live.capabilities.limits,
+        )
+        pace = pacing.within(own, limits)
+        gauge = pacing.Gauge(ready_at=now, pairs=pacing.pairs(pace, limits))
         if pace.per_recipient_s:  # what the last session sent to whom is not known: wait as if to everybody
             pacing.throttled(gauge, retry_after=pacing.recipient_gap(pace), reason="paced", now=now)
             gauge.share = 1.0
         if pace.daily_cap is not None:
             async with self._db.fleet_tx() as tx:
                 gauge.sent_today = await store.sent_since(tx, account=live.account, since=pacing.midnight(pace, now))
-        return Lane(live=live, pace=pace, gauge=gauge)
+        lane = Lane(live=live, pace=pace, gauge=gauge)
+        await self._learn_limits([lane])
+        return lane
+
+    async def _learn_limits(self, lanes: Sequence[Lane]) -> None:
+        if any(lane.live.capabilities.free_for is not None for lane in lanes):
+            async with self._db.fleet_tx() as tx:
+                await holds.learn(tx, lanes)
+
+
+def _strangers(lane: Lane, now: datetime) -> int:
+    """Return how many may be claimed so that a limit on new conversations holds, even if all of them are new."""
+    left = ANY if lane.reach is None else lane.reach.left(now)
+    return left if left > 0 else ANY
 
 
 def fleet_pace(settings: OutboxSettings) -> Pace:

@@ -1,13 +1,19 @@
 """How fast an account may send: pure rules that take `now` and say how many, or until when to wait and why."""
 
 import random
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 from zoneinfo import ZoneInfo
 
-from wafleet.accounts import Pace, Quiet
+import msgspec
 
+from wafleet.accounts import Pace, Quiet
+from wafleet.domain.ids import ConversationId
+from wafleet.outbox.lanes.pairs import Pairs
+from wafleet.transports.base import Limits
+
+HEADROOM: Final = 0.9  # share of the network's own limit that is used; the rest is for bursts
 WARM_UP_START: Final = 0.1  # share of the full pace with which a new account begins
 SLOWEST: Final = 0.05  # share of the full pace below which throttling does not push it
 
@@ -22,7 +28,7 @@ class Gauge:
     held_until: datetime | None = None  # the network asked for a pause
     held_why: str = ""
     share: float = 1.0  # of the full pace; throttling halves it, success restores it
-    cooling: dict[str, datetime] = field(default_factory=dict[str, datetime])  # recipient -> when next
+    pairs: tuple[Pairs, ...] = ()  # how often one person may be written to
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,21 +57,14 @@ def allow(pace: Pace, gauge: Gauge, *, window: int, age: timedelta, now: datetim
     return _by_rate(pace, gauge, left, age, now)
 
 
-def spend(pace: Pace, gauge: Gauge, *, recipient: str, age: timedelta, now: datetime) -> None:
+def spend(pace: Pace, gauge: Gauge, *, recipient: ConversationId, age: timedelta, now: datetime) -> None:
     """Count one message that is put on the wire."""
     gauge.sent_today = _sent_today(pace, gauge, now) + 1
     if (gap := _gap(pace, gauge, age)) is not None:
         jitter = 1 + (pace.jitter or 0) * random.uniform(-1, 1)  # noqa: S311
         gauge.ready_at = max(gauge.ready_at, now - _burst(pace) * gap) + gap * jitter
-    if pace.per_recipient_s:
-        gauge.cooling[recipient] = now + timedelta(seconds=pace.per_recipient_s)
-
-
-def cooling(gauge: Gauge, now: datetime) -> list[str]:
-    """Return the recipients that must wait for their next message, forgetting those that need not any more."""
-    for recipient in [one for one, until in gauge.cooling.items() if until <= now]:
-        del gauge.cooling[recipient]
-    return list(gauge.cooling)
+    for rule in gauge.pairs:
+        rule.spend(recipient, now)
 
 
 def throttled(gauge: Gauge, *, retry_after: timedelta, reason: str, now: datetime) -> None:
@@ -85,7 +84,26 @@ def clock_set(gauge: Gauge, *, by: timedelta) -> None:
     gauge.ready_at += by
     if gauge.held_until is not None:
         gauge.held_until += by
-    gauge.cooling = {recipient: until + by for recipient, until in gauge.cooling.items()}
+    for rule in gauge.pairs:
+        rule.clock_set(by)
+
+
+def within(pace: Pace, limits: Limits) -> Pace:
+    """Return the slower of an account's own pace and what the network permits."""
+    if limits.per_second is None or (pace.per_second or limits.per_second) <= limits.per_second * HEADROOM:
+        return pace
+    burst = max(1, int(limits.per_second * (1 - HEADROOM)))
+    return msgspec.structs.replace(pace, per_second=limits.per_second * HEADROOM, burst=burst)
+
+
+def pairs(pace: Pace, limits: Limits) -> tuple[Pairs, ...]:
+    """Return the rules for messages to one person: the account's own, and the network's."""
+    rules: list[Pairs] = []
+    if pace.per_recipient_s:
+        rules.append(Pairs(timedelta(seconds=pace.per_recipient_s), why="paced"))
+    if limits.pair_s:
+        rules.append(Pairs(timedelta(seconds=limits.pair_s), limits.pair_burst))
+    return tuple(rules)
 
 
 def quiet_until(quiet: Quiet, now: datetime) -> datetime | None:

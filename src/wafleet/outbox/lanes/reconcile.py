@@ -1,7 +1,8 @@
 """After a crash or a lost answer: ask the network what became of each message before anything is sent again."""
 
 import asyncio
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Final
 
@@ -12,10 +13,11 @@ from wafleet.domain.message import Sending
 from wafleet.engine.batch import Batch
 from wafleet.engine.clock import Clock
 from wafleet.engine.db import Db
+from wafleet.outbox.contents import fitted
 from wafleet.outbox.lanes import store
 from wafleet.outbox.lanes.settling import Settling
 from wafleet.outbox.model import Outcome, Stranded
-from wafleet.transports.base import Found
+from wafleet.transports.base import Doubt, Found
 
 ASKED_AT_ONCE: Final = 100
 
@@ -38,20 +40,24 @@ class Reconcile:
         stranded = await self.batch.put((live.account, live.lease.epoch))
         found = await self._ask(live, stranded)
         answers = [self._settling.batch.put(one) for one in outcomes(stranded, found)]
-        for message, what in found.items():
-            if what is not None:
-                receipt = Receipt(message=message, provider_id=what.provider_id, state=what.state, at=self._clock.now())
-                answers.append(self._settling.batch.put((live.account, receipt)))
+        news = receipts(stranded, found, now=self._clock.now())
+        answers += [self._settling.batch.put((live.account, receipt)) for receipt in news]
         if answers:
             await asyncio.wait(answers)
 
     async def _ask(self, live: Live, stranded: Sequence[Stranded]) -> dict[MessageId, Found | None]:
         found: dict[MessageId, Found | None] = {}
         if live.capabilities.finds_messages:
-            ids = [one.id for one in stranded]
-            for i in range(0, len(ids), ASKED_AT_ONCE):
-                found |= await live.session.find(ids[i : i + ASKED_AT_ONCE])
+            for i in range(0, len(stranded), ASKED_AT_ONCE):
+                found |= await live.session.find(await self._doubts(live, stranded[i : i + ASKED_AT_ONCE]))
         return found
+
+    async def _doubts(self, live: Live, stranded: Sequence[Stranded]) -> list[Doubt]:
+        if not live.capabilities.finds_by_content:
+            return [Doubt(one.id, provider_id=one.provider_id or "") for one in stranded]
+        async with self._db.fleet_tx() as tx:
+            doubts = await store.doubts(tx, stranded=stranded)
+        return [_as_it_went(one, live.capabilities.contents) for one in doubts]
 
     async def _adopt(self, asked: Sequence[tuple[AccountId, int]]) -> list[list[Stranded]]:
         async with self._db.fleet_tx() as tx:
@@ -61,6 +67,11 @@ class Reconcile:
         return [[row for row in rows if row.account == account] for account, _ in asked]
 
 
+def _as_it_went(doubt: Doubt, contents: Collection[str]) -> Doubt:
+    """A question went out in words where there are no buttons, and is found by those."""
+    return doubt if doubt.content is None else replace(doubt, content=fitted(doubt.content, contents))
+
+
 def outcomes(stranded: Iterable[Stranded], found: Mapping[MessageId, Found | None]) -> list[Outcome]:
     """Name what follows for messages that the network does not have, or cannot tell of."""
     return [
@@ -68,19 +79,21 @@ def outcomes(stranded: Iterable[Stranded], found: Mapping[MessageId, Found | Non
     ]
 
 
-def news(stranded: Iterable[Stranded], found: Mapping[MessageId, Found | None], *, now: datetime) -> list[Receipt]:
+def receipts(stranded: Iterable[Stranded], found: Mapping[MessageId, Found | None], *, now: datetime) -> list[Receipt]:
     """Say what the network's answers teach, as receipts.
 
     A message that it took from a mute session and does not have has failed: its ladder does not go back.
     """
-    receipts: list[Receipt] = []
-    for one in stranded:
-        what = found.get(one.id)
-        if what is not None:
-            receipts.append(Receipt(message=one.id, provider_id=what.provider_id, state=what.state, at=now))
-        elif one.state is Sending.SENT and one.id in found:
-            receipts.append(Receipt(message=one.id, state=Sending.FAILED, at=now, reason="never_crossed"))
-    return receipts
+    told = [_news(message, what, now) for message, what in found.items() if what is not None]
+    lost = [one.id for one in stranded if one.state is Sending.SENT and found.get(one.id, one) is None]
+    return told + [Receipt(message=one, state=Sending.FAILED, at=now, reason="never_crossed") for one in lost]
+
+
+def _news(message: MessageId, what: Found, now: datetime) -> Receipt:
+    reason = what.reason or "refused" if what.state is Sending.FAILED else ""
+    return Receipt(
+        message=message, provider_id=what.provider_id, state=what.state, at=now, reason=reason, detail=what.detail
+    )
 
 
 def _outcome(one: Stranded, told: bool) -> Outcome:

@@ -1,6 +1,7 @@
 """Writes how sends ended and what receipts say: one writer per node, many messages per statement."""
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from typing import Final
 
 import structlog
@@ -10,7 +11,7 @@ from wafleet.domain.inbound import Receipt
 from wafleet.domain.message import Sending
 from wafleet.engine.batch import Batch
 from wafleet.engine.db import Db, Tx
-from wafleet.outbox.lanes import store
+from wafleet.outbox.lanes import receipts_store, store
 from wafleet.outbox.model import Learnt, Outcome
 
 log = structlog.get_logger(__name__)
@@ -39,15 +40,15 @@ class Settling:
 
     async def _strays_of(self, tx: Tx, outcomes: Iterable[Outcome]) -> list[Heard]:
         named = [(one.account, one.provider_id) for one in outcomes if one.provider_id and one.to is Sending.SENT]
-        rows = await store.take_strays(tx, named) if named else []
+        rows = await receipts_store.take_strays(tx, named) if named else []
         return [
-            (account, Receipt(provider_id=provider, state=Sending(state), at=at, detail=detail))
-            for account, provider, state, at, detail in rows
+            (account, Receipt(provider_id=provider, state=Sending(state), at=at, reason=reason, detail=detail))
+            for account, provider, state, at, reason, detail in rows
         ]
 
     async def _learn(self, tx: Tx, heard: Sequence[Heard]) -> None:
         unnamed = [(account, one.provider_id) for account, one in heard if one.message is None and one.provider_id]
-        named = await store.by_provider(tx, unnamed) if unnamed else {}
+        named = await receipts_store.by_provider(tx, unnamed) if unnamed else {}
         news: dict[MessageId, Learnt] = {}
         strays: list[Heard] = []
         for account, one in heard:
@@ -57,9 +58,9 @@ class Settling:
             else:
                 news[message] = furthest(news.get(message), learnt(message, account, one))
         if news:
-            await store.learn(tx, list(news.values()))
+            await receipts_store.learn(tx, list(news.values()))
         if strays:
-            await store.keep_strays(tx, [(a, r.provider_id or "", r.state, r.at, r.detail) for a, r in strays])
+            await receipts_store.keep_strays(tx, strays)
 
 
 def learnt(message: MessageId, account: AccountId, receipt: Receipt) -> Learnt:
@@ -72,12 +73,14 @@ def learnt(message: MessageId, account: AccountId, receipt: Receipt) -> Learnt:
         provider_id=receipt.provider_id,
         reason=receipt.reason,
         detail=receipt.detail,
+        raw=receipt.raw,
     )
 
 
 def furthest(before: Learnt | None, now: Learnt) -> Learnt:
-    """Keep the receipt that says most; a failure loses against proof that the message arrived."""
+    """Keep the receipt that says most, and what is raw of all; a failure loses against proof of arrival."""
     if before is None:
         return now
     ranks = [0 if one.state is Sending.FAILED else RANK[one.state] for one in (before, now)]
-    return now if ranks[1] > ranks[0] else before
+    most = now if ranks[1] > ranks[0] else before
+    return most if before.raw is None and now.raw is None else replace(most, raw=(before.raw or {}) | (now.raw or {}))

@@ -1,23 +1,27 @@
-"""SQL of the lanes: what goes on the wire, how it ended, what receipts say of it.
+"""SQL of the lanes: what goes on the wire, and how it ended.
 
 `state || ''` is the state where an index of all messages in that state must not be the way to the few that are meant.
 """
 
-from collections.abc import Sequence
-from datetime import datetime
-from typing import Any, Final
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Final
+from uuid import UUID
 
 import msgspec
 
 from wafleet.domain.clean import clean
-from wafleet.domain.ids import AccountId, MessageId, TenantId
-from wafleet.domain.message import Content, Sending
+from wafleet.domain.ids import AccountId, ConversationId, MessageId, TenantId
+from wafleet.domain.message import Content, about
 from wafleet.engine.db import Tx
-from wafleet.outbox.model import Claim, Learnt, Outcome, Stranded
+from wafleet.outbox.model import Claim, Outcome, Stranded
+from wafleet.transports.base import About, Doubt
 
 SEEN_AHEAD: Final = 1000  # waiting messages of an account that one claim looks through
 CATCH_UP: Final = 200  # messages per account whose receipts are asked for when a session opens
 LONGEST_DETAIL: Final = 500
+NOBODY: Final[Mapping[AccountId, timedelta]] = {}
 _content: Final[msgspec.json.Decoder[Content]] = msgspec.json.Decoder(Content)
 
 
@@ -28,30 +32,25 @@ async def claim(
     accounts: Sequence[AccountId],
     epochs: Sequence[int],
     rooms: Sequence[int],
-    cooling: Sequence[str],
+    cooling: Collection[ConversationId] = (),
+    reached: Mapping[AccountId, timedelta] = NOBODY,
 ) -> list[Claim]:
     """Put due messages on the wire, per account at most its room, replies first, in each conversation's order.
 
     Nothing for an account whose lease has changed hands or run out. One message per conversation is on the wire at a
-    time (unique index outbox_one_on_the_wire); a later one waits while an earlier one, or a reply, is due.
-
-    Both are asked message by message, in order and only until the room is full. Statistics of a queue that is empty
-    when they are gathered say that any index of what is queued will do, so that reading all of it and sorting would
-    look as cheap as the right one: without sorts, only an index that has the order is left.
-
-    cooling  "account recipient" pairs that must wait for their next message
+    time (unique index outbox_one_on_the_wire); a later one waits while an earlier one, or a reply, is due. Those of
+    `cooling` wait as well. `reached`: accounts that may begin no more today, and how long a customer's message opens.
     """
-    await tx.run("set local enable_sort = off")
+    await _keep_to_ordered_indexes(tx)
     rows = await tx.tuples(
         """
         with w as (
-            select w.account_id, w.epoch, w.room
-              from unnest(%(accounts)b::uuid[], %(epochs)b::bigint[], %(rooms)b::int[]) as w (account_id, epoch, room)
+            select w.* from unnest(%(accounts)b::uuid[], %(epochs)b::bigint[], %(rooms)b::int[], %(opens)b::float8[])
+                   as w (account_id, epoch, room, open_s)
               join leases l on l.name = 'account:' || w.account_id and l.epoch = w.epoch
                            and l.holder = %(node)s and l.expires_at > now()
         ), picked as (
-            select p.message_id, w.epoch
-              from w cross join lateral (
+            select p.message_id, w.epoch from w cross join lateral (
                 select o.message_id
                   from (select * from outbox
                          where account_id = w.account_id and state = 'queued' and due_at <= now()
@@ -60,18 +59,17 @@ async def claim(
                    and (select s.message_id from outbox s
                          where s.account_id = w.account_id and s.conversation_id = o.conversation_id
                            and s.state = 'sending' limit 1) is null
-                   and (select e.message_id from outbox e
-                         where e.account_id = w.account_id and e.conversation_id = o.conversation_id
-                           and e.state = 'queued' and e.due_at <= now()
+                   and (select e.message_id from outbox e where e.account_id = w.account_id
+                           and e.conversation_id = o.conversation_id and e.state = 'queued' and e.due_at <= now()
                          order by e.priority, e.due_at, e.seq limit 1) = o.message_id
-                   and (%(cooling)s::text[] = '{}' or o.conversation_id not in (
-                        select c.id from conversations c
-                         where c.account_id = w.account_id
-                           and c.account_id || ' ' || c.identity = any(%(cooling)s::text[])))
+                   and not o.conversation_id = any(%(cooling)s::uuid[])
+                   and (w.open_s < 0 or exists (
+                        select from conversations c where c.id = o.conversation_id
+                           and (c.last_inbound_at > now() - w.open_s * interval '1 s'
+                                or c.reached_at > now() - interval '24 hours')))
                  order by o.priority, o.due_at, o.seq limit w.room) p
         ), taken as (
-            update outbox o
-               set state = 'sending', epoch = p.epoch, claims = o.claims + 1, attempts = o.attempts + 1,
+            update outbox o set state = 'sending', epoch = p.epoch, claims = o.claims + 1, attempts = o.attempts + 1,
                    sending_at = now(), retry_at = null
               from picked p where o.message_id = p.message_id and o.state || '' = 'queued'
             returning o.message_id, o.account_id, o.conversation_id, o.epoch, o.claims, o.attempts, o.seq
@@ -79,18 +77,55 @@ async def claim(
         select t.message_id, t.account_id, t.conversation_id, t.epoch, t.claims, t.attempts, c.identity,
                exists (select 1 from outbox q where q.conversation_id = t.conversation_id and q.state = 'queued'
                           and q.message_id <> t.message_id),
-               m.content::text
+               m.content::text, c.last_inbound_at, now()
           from taken t join messages m on m.id = t.message_id join conversations c on c.id = t.conversation_id
          order by t.seq
         """,
         accounts=list(accounts),
         epochs=list(epochs),
         rooms=list(rooms),
+        opens=[reached[one].total_seconds() if one in reached else -1.0 for one in accounts],
         node=node,
         cooling=list(cooling),
         ahead=SEEN_AHEAD,
     )
-    return [Claim(*row[:8], content=_content.decode(row[8])) for row in rows]
+    claims = [Claim(*row[:8], content=_content.decode(row[8]), heard_at=row[9], since=row[10]) for row in rows]
+    return await _whole(tx, claims)
+
+
+async def _keep_to_ordered_indexes(tx: Tx) -> None:
+    """Plan this transaction without sorts, so that messages are looked at one by one until the room is full.
+
+    Statistics of a queue that is empty when they are gathered say that any index of what is queued will do, so that
+    reading all of it and sorting would look as cheap as the right one.
+    """
+    await tx.run("set local enable_sort = off")
+
+
+async def _whole(tx: Tx, claims: list[Claim]) -> list[Claim]:
+    """Add to each claim what it is about; most are about nothing, which costs nothing."""
+    wanted = {one.id: UUID(about(one.content)) for one in claims if about(one.content)}
+    if not wanted:
+        return claims
+    found = await abouts(tx, wanted)
+    return [replace(one, about=found.get(one.id)) if one.id in wanted else one for one in claims]
+
+
+async def abouts(tx: Tx, wanted: Mapping[MessageId, UUID]) -> dict[MessageId, About]:
+    """Return what messages are about: earlier ones of the same conversation, which the network has or will have."""
+    rows = await tx.tuples(
+        """
+        select w.id, coalesce(o.provider_id, m.provider_id, ''), m.direction = 'out', m.content::text
+          from unnest(%(ids)b::uuid[], %(abouts)b::uuid[]) as w (id, about)
+          join messages n on n.id = w.id
+          join messages m on m.id = w.about and m.conversation_id = n.conversation_id
+          left join outbox o on o.message_id = m.id
+         where coalesce(o.provider_id, m.provider_id) is not null or o.state in ('queued', 'sending')
+        """,
+        ids=list(wanted),
+        abouts=list(wanted.values()),
+    )
+    return {row[0]: About(row[1], row[2], _content.decode(row[3])) for row in rows}
 
 
 async def settle(tx: Tx, outcomes: Sequence[Outcome]) -> list[bool]:
@@ -140,110 +175,6 @@ async def settle(tx: Tx, outcomes: Sequence[Outcome]) -> list[bool]:
     return [n in landed for n in range(1, len(outcomes) + 1)]
 
 
-async def learn(tx: Tx, news: Sequence[Learnt]) -> int:
-    """Move messages forward by their receipts; at most one entry per message. Returns how many moved.
-
-    A receipt that jumps (sent to read) tells and counts each step between.
-    """
-    return await tx.value(
-        """
-        with r as (
-            select * from unnest(%(ids)b::uuid[], %(accounts)b::uuid[], %(states)b::text[], %(ats)b::timestamptz[],
-                                 %(providers)s::text[], %(reasons)b::text[], %(details)b::text[])
-                   with ordinality as r (id, account_id, state, at, provider_id, reason, detail, n)
-        ), b as (
-            select o.message_id, o.tenant_id, o.state as before, r.*
-              from r join outbox o on o.message_id = r.id and o.account_id = r.account_id
-             where exists (select 1 from moves m
-                            where m.machine = 'outbox' and m.before = o.state and m.after = r.state)
-             order by o.message_id for no key update of o
-        ), moved as (
-            update outbox o
-               set state = b.state, provider_id = coalesce(o.provider_id, b.provider_id),
-                   reason = b.reason, detail = b.detail,
-                   sent_at = case when b.state = 'failed' then o.sent_at else coalesce(o.sent_at, b.at) end,
-                   delivered_at = case when b.state in ('delivered', 'read') then coalesce(o.delivered_at, b.at) end,
-                   read_at = case when b.state = 'read' then b.at end,
-                   ended_at = case when b.state = 'failed' then now() end
-              from b where o.message_id = b.message_id
-            returning o.message_id
-        ), steps as (
-            select b.tenant_id, b.account_id, b.message_id, b.n, s.step, s.rank
-              from b join (values ('sent', 1), ('delivered', 2), ('read', 3)) as s (step, rank)
-                on s.rank <= case b.state when 'sent' then 1 when 'delivered' then 2 when 'read' then 3 else 0 end
-               and s.rank > case b.before when 'sent' then 1 when 'delivered' then 2 else 0 end
-            union all
-            select tenant_id, account_id, message_id, n, 'failed', 4 from b where state = 'failed'
-        ), told as (
-            insert into events (tenant_id, account_id, kind, data)
-            select tenant_id, account_id, 'message.' || step, jsonb_build_object('message', message_id)
-              from steps order by n, rank
-        ), counted as (
-            insert into tallies as t (account_id, tenant_id, bucket, counter, n)
-            select account_id, tenant_id, date_bin('5 minutes', now(), '2000-01-01'), step, count(*)
-              from steps group by account_id, tenant_id, step order by account_id, step
-            on conflict (account_id, bucket, counter) do update set n = t.n + excluded.n
-        )
-        select count(*) from moved
-        """,
-        ids=[one.message for one in news],
-        accounts=[one.account for one in news],
-        states=[one.state.value for one in news],
-        ats=[one.at for one in news],
-        providers=[one.provider_id for one in news],
-        reasons=[one.reason for one in news],
-        details=[clean(one.detail[:LONGEST_DETAIL]) for one in news],
-    )
-
-
-async def by_provider(tx: Tx, names: Sequence[tuple[AccountId, str]]) -> dict[tuple[AccountId, str], MessageId]:
-    """Return our ids of messages that receipts named by the network's."""
-    rows = await tx.tuples(
-        """
-        select o.account_id, o.provider_id, o.message_id
-          from outbox o join unnest(%(accounts)b::uuid[], %(providers)b::text[]) as w (account_id, provider_id)
-            using (account_id, provider_id)
-        """,
-        accounts=[account for account, _ in names],
-        providers=[provider for _, provider in names],
-    )
-    return {(account, provider): message for account, provider, message in rows}
-
-
-async def keep_strays(tx: Tx, strays: Sequence[tuple[AccountId, str, Sending, datetime, str]]) -> None:
-    """Keep receipts of messages whose network name is not stored yet."""
-    await tx.run(
-        """
-        insert into stray_receipts (account_id, tenant_id, provider_id, state, at, detail)
-        select distinct on (s.account_id, s.provider_id, s.state)
-               s.account_id, a.tenant_id, s.provider_id, s.state, s.at, s.detail
-          from unnest(%(accounts)s::uuid[], %(providers)s::text[], %(states)s::text[], %(ats)s::timestamptz[],
-                      %(details)s::text[]) as s (account_id, provider_id, state, at, detail)
-          join accounts a on a.id = s.account_id
-        on conflict do nothing
-        """,
-        accounts=[one[0] for one in strays],
-        providers=[one[1] for one in strays],
-        states=[one[2].value for one in strays],
-        ats=[one[3] for one in strays],
-        details=[clean(one[4][:LONGEST_DETAIL]) for one in strays],
-    )
-
-
-async def take_strays(tx: Tx, names: Sequence[tuple[AccountId, str]]) -> list[tuple[Any, ...]]:
-    """Remove and return (account, provider id, state, at, detail) kept for messages just named."""
-    return await tx.tuples(
-        """
-        delete from stray_receipts s
-         using unnest(%(accounts)b::uuid[], %(providers)b::text[]) as w (account_id, provider_id)
-         where s.account_id = w.account_id and s.provider_id = w.provider_id
-        returning s.account_id, s.provider_id, s.state, s.at, s.detail
-        """,
-        accounts=[account for account, _ in names],
-        providers=[provider for _, provider in names],
-    )
-
-
 async def adopt(tx: Tx, *, accounts: Sequence[AccountId], epochs: Sequence[int]) -> list[Stranded]:
     """Put what earlier sessions left on the wire under the accounts' present leases, and return it.
 
@@ -273,6 +204,19 @@ async def adopt(tx: Tx, *, accounts: Sequence[AccountId], epochs: Sequence[int])
     )
 
 
+async def doubts(tx: Tx, *, stranded: Sequence[Stranded]) -> list[Doubt]:
+    """Return what a network that does not know our ids can know these messages by."""
+    rows = await tx.tuples(
+        """
+        select o.message_id, c.identity, m.content::text, o.sending_at, coalesce(o.provider_id, '')
+          from outbox o join messages m on m.id = o.message_id join conversations c on c.id = o.conversation_id
+         where o.message_id = any(%(messages)s::uuid[])
+        """,
+        messages=[one.id for one in stranded],
+    )
+    return [Doubt(id, to, _content.decode(content), since, name) for id, to, content, since, name in rows]
+
+
 async def due(tx: Tx, *, accounts: Sequence[AccountId]) -> list[AccountId]:
     """Return which of `accounts` have a message that could go now: the safety net for lost wake-ups and for timers."""
     rows = await tx.tuples(
@@ -285,6 +229,38 @@ async def due(tx: Tx, *, accounts: Sequence[AccountId]) -> list[AccountId]:
         accounts=list(accounts),
     )
     return [row[0] for row in rows]
+
+
+async def begin(tx: Tx, conversations: Sequence[ConversationId]) -> list[AccountId]:
+    """Note that accounts begin to talk to these people; return the account of each who was not written to for a day."""
+    rows = await tx.tuples(
+        """
+        update conversations set reached_at = now()
+         where id = any(%(ids)s::uuid[]) and (reached_at is null or reached_at <= now() - interval '24 hours')
+        returning account_id
+        """,
+        ids=list(conversations),
+    )
+    return [row[0] for row in rows]
+
+
+async def begun(tx: Tx, *, account: AccountId) -> list[tuple[datetime, int]]:
+    """Return with how many people an account began to talk in the last 24 hours, by the minute."""
+    rows = await tx.tuples(
+        """
+        select date_trunc('minute', reached_at), count(*)::int from conversations
+         where account_id = %(account)s and reached_at > now() - interval '24 hours'
+         group by 1 order by 1
+        """,
+        account=account,
+    )
+    return [(row[0], row[1]) for row in rows]
+
+
+async def said_of(tx: Tx, *, accounts: Sequence[AccountId]) -> dict[AccountId, dict[str, str]]:
+    """Return what the network last said of accounts: their limit among it."""
+    sql = "select id, provider from accounts where id = any(%(accounts)s::uuid[])"
+    return {row[0]: row[1] for row in await tx.tuples(sql, accounts=list(accounts))}
 
 
 async def sent_since(tx: Tx, *, account: AccountId, since: datetime) -> int:

@@ -6,7 +6,7 @@ from typing import Final
 
 from wafleet.domain.message import Sending
 from wafleet.outbox.model import Claim, Outcome
-from wafleet.transports.base import NotSent, Refused, RefusedAccount, SendError, Throttled
+from wafleet.transports.base import Found, NotSent, Refused, RefusedAccount, SendError, Throttled
 
 FIRST_RETRY: Final = timedelta(seconds=1)
 LONGEST_RETRY: Final = timedelta(minutes=5)
@@ -17,6 +17,15 @@ AWAY: Final = frozenset({"network", "unsure"})  # the message never left the hou
 def sent(claim: Claim, provider_id: str) -> Outcome:
     """The network took it."""
     return _outcome(claim, Sending.SENT, provider_id=provider_id)
+
+
+def found(claim: Claim, what: Found) -> Outcome:
+    """The network has it, or had it and could not deliver it. How far it came beyond, receipts tell."""
+    if what.state is not Sending.FAILED:
+        return sent(claim, what.provider_id)
+    return _outcome(
+        claim, Sending.FAILED, provider_id=what.provider_id, reason=what.reason or "refused", detail=what.detail
+    )
 
 
 def unknown(claim: Claim, detail: str) -> Outcome:

@@ -1,17 +1,8 @@
-"""Every setting there is: read once at start, in `app.py`; a slice is handed its own section and nothing else.
+"""The sections, with each setting's limits, default and meaning."""
 
-environment (WAFLEET_PORT, WAFLEET_OUTBOX__BATCH)  over  .env  over  wafleet.toml  over  the defaults below
-"""
-
-import difflib
-import os
-import tomllib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self, cast, get_args, get_origin
+from typing import Annotated, Final, Literal, Self
 
-from dotenv import dotenv_values
 from platformdirs import user_data_dir
 from psycopg import ProgrammingError
 from psycopg.conninfo import conninfo_to_dict
@@ -21,11 +12,9 @@ from pydantic import (
     BeforeValidator,
     Field,
     SecretStr,
-    ValidationError,
     field_validator,
     model_validator,
 )
-from pydantic.fields import FieldInfo
 
 PREFIX: Final = "WAFLEET_"
 FILE: Final = "wafleet.toml"
@@ -51,7 +40,7 @@ class NodeSettings(BaseModel, frozen=True, extra="forbid"):
     )
     lease_s: float = Field(default=6, ge=1, le=300, description="others take its accounts after this long a silence")
     renew_s: float = Field(default=2, ge=0.1, le=100, description="it renews its leases this often")
-    database_connections: int = Field(default=12, ge=3, le=200, description="at most this many to the database")
+    database_connections: int = Field(default=15, ge=3, le=200, description="at most this many to the database")
 
     @model_validator(mode="after")
     def _renews_in_time(self) -> Self:
@@ -68,8 +57,8 @@ class SessionsSettings(BaseModel, frozen=True, extra="forbid"):
 
     concurrency: int = Field(default=200, ge=1, le=5000, description="accounts that connect at a time")
     gap_ms: float = Field(default=0, ge=0, le=60_000, description="pause between two of them")
-    device_concurrency: int = Field(default=1, ge=1, le=100, description="linked devices that connect at a time")
-    device_gap_s: float = Field(default=3, ge=0, le=600, description="pause between two linked devices")
+    device_concurrency: int = Field(default=2, ge=1, le=100, description="linked devices that connect at a time")
+    device_gap_s: float = Field(default=0.5, ge=0, le=600, description="pause between two linked devices")
     connect_limit_s: float = Field(default=20, gt=0, le=600, description="a connection takes at most this long")
     backoff_first_s: float = Field(default=1, gt=0, le=60, description="wait before the first reconnection")
     backoff_most_s: float = Field(default=32, gt=0, le=3600, description="longest wait between reconnections")
@@ -93,6 +82,7 @@ class OutboxSettings(BaseModel, frozen=True, extra="forbid"):
         default=5, ge=1, le=100, description="tries that never reached the network, then it failed"
     )
     answer_limit_s: float = Field(default=10, gt=0, le=600, description="the network has this long to answer")
+    media_at_once: int = Field(default=8, ge=1, le=1000, description="messages with files that a node sends at a time")
     per_second: float | None = Field(default=None, gt=0, le=10_000, description="messages per second; none: no limit")
     burst: int = Field(default=1, ge=1, le=10_000, description="messages that may go at once after a pause")
     jitter: float = Field(default=0.1, ge=0, le=1, description="share of each gap that is left to chance")
@@ -105,6 +95,25 @@ class InboxSettings(BaseModel, frozen=True, extra="forbid"):
     """How messages are taken in."""
 
     batch: int = Field(default=500, ge=1, le=10_000, description="messages per transaction")
+
+
+class MediaSettings(BaseModel, frozen=True, extra="forbid"):
+    """Files that messages carry."""
+
+    folder: Path | None = Field(default=None, description="where they lie; none: `media` in the data folder")
+    limit_mb: int = Field(default=100, ge=1, le=2048, description="largest file")
+    link_s: float = Field(default=900, ge=10, le=604_800, description="a link to a file is good for this long")
+    unused_days: float = Field(
+        default=7, gt=0, le=3650, description="an uploaded file that no message carries is kept this long"
+    )
+    s3_bucket: str | None = Field(
+        default=None, description="they lie in this bucket of an S3-compatible store instead; needs the extra `s3`"
+    )
+    s3_endpoint: str | None = Field(default=None, pattern="^https?://", description="of the store; none: Amazon's own")
+    s3_region: str = Field(default="us-east-1", min_length=1, description="of the bucket, as its store calls it")
+    s3_prefix: str = Field(default="", description="what the names of all files in the bucket begin with")
+    s3_access_key: str | None = Field(default=None, repr=False, description="none: what the machine's role gives")
+    s3_secret_key: SecretStr | None = Field(default=None, description="belongs to the access key")
 
 
 class ApiSettings(BaseModel, frozen=True, extra="forbid"):
@@ -132,6 +141,57 @@ class SimulatorSettings(BaseModel, frozen=True, extra="forbid"):
     auto_scan_s: float | None = Field(
         default=None, ge=0, le=3600, description="QR codes are scanned after this; none: never"
     )
+
+
+class DevicesSettings(BaseModel, frozen=True, extra="forbid"):
+    """Linked devices: ordinary WhatsApp numbers, each run by a worker process of its own."""
+
+    enabled: bool = Field(default=True, description="offer the transport `device`, where its library is installed")
+    name: str = Field(
+        default="wafleet", min_length=1, max_length=25, description="what phones call it in their list of devices"
+    )
+    emulator: Path | None = Field(
+        default=None, description="folder of an emulator to link to instead of WhatsApp; none: WhatsApp itself"
+    )
+    accounts_per_worker: int = Field(
+        default=1, ge=1, le=50, description="accounts that share a worker process, and its crashes"
+    )
+    memory_mb: int = Field(default=300, ge=64, le=8192, description="a worker that takes more is started anew")
+    lifetime_h: float = Field(default=24, gt=0, le=720, description="a worker older than this is started anew")
+    stuck_s: float = Field(default=20, gt=0, le=600, description="a worker silent for this long is killed")
+    checkpoint_s: float = Field(
+        default=10, gt=0, le=3600, description="changed sessions are copied to the database this often"
+    )
+
+
+ANSWER: Final = "a request without an answer for this long may have been carried out"
+
+
+class TwilioSettings(BaseModel, frozen=True, extra="forbid"):
+    """WhatsApp senders at Twilio."""
+
+    enabled: bool = Field(default=True, description="accounts may use the transport `twilio`")
+    answer_s: float = Field(default=15, gt=0, le=120, description=ANSWER)
+
+
+class MetaSettings(BaseModel, frozen=True, extra="forbid"):
+    """WhatsApp numbers on Meta's Cloud API."""
+
+    enabled: bool = Field(default=True, description="accounts may use the transport `meta`")
+    url: str = Field(
+        default="https://graph.facebook.com", pattern="^https?://", description="where the API of all accounts is"
+    )
+    answer_s: float = Field(default=15, gt=0, le=120, description=ANSWER)
+
+
+class GatewaySettings(BaseModel, frozen=True, extra="forbid"):
+    """Numbers that an existing gateway holds, a server with the HTTP interface of WAHA."""
+
+    enabled: bool = Field(default=True, description="accounts may use the transport `gateway`")
+    url: str | None = Field(
+        default=None, pattern="^https?://", description="where it is; none: each account names its own"
+    )
+    answer_s: float = Field(default=15, gt=0, le=120, description=ANSWER)
 
 
 class ConsoleSettings(BaseModel, frozen=True, extra="forbid"):
@@ -173,9 +233,14 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
     keep_alive: KeepAliveSettings = KeepAliveSettings()
     outbox: OutboxSettings = OutboxSettings()
     inbox: InboxSettings = InboxSettings()
+    media: MediaSettings = MediaSettings()
     api: ApiSettings = ApiSettings()
     retention: RetentionSettings = RetentionSettings()
     simulator: SimulatorSettings = SimulatorSettings()
+    devices: DevicesSettings = DevicesSettings()
+    twilio: TwilioSettings = TwilioSettings()
+    meta: MetaSettings = MetaSettings()
+    gateway: GatewaySettings = GatewaySettings()
     console: ConsoleSettings = ConsoleSettings()
 
     @field_validator("data_dir", "config")
@@ -204,192 +269,3 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
     @classmethod
     def _any_case(cls, level: object) -> object:
         return level.lower() if isinstance(level, str) else level
-
-
-class SettingsError(Exception):
-    """A setting is wrong; the sentence names it, where it stands, and what to write instead."""
-
-
-_RULES: Final[Mapping[str, str]] = {  # by pydantic's name for what is wrong
-    "int_parsing": "it must be a whole number",
-    "int_from_float": "it must be a whole number",
-    "int_type": "it must be a whole number",
-    "float_parsing": "it must be a number",
-    "float_type": "it must be a number",
-    "bool_parsing": "it must be true or false",
-    "bool_type": "it must be true or false",
-    "string_type": "it must be a text",
-    "path_type": "it must be a path",
-    "greater_than": "it must be more than {gt}",
-    "greater_than_equal": "it must be at least {ge}",
-    "less_than_equal": "it must be at most {le}",
-    "string_too_short": "it must have at least {min_length} characters",
-    "string_too_long": "it must have at most {max_length} characters",
-    "too_short": "it must have a length of at least {min_length}",
-    "literal_error": "it must be {expected}",
-    "string_pattern_mismatch": "it must match {pattern}",
-}
-_NAMES: Final[Mapping[object, str]] = {
-    SecretStr: "text",
-    str: "text",
-    int: "whole number",
-    float: "number",
-    bool: "true | false",
-    Path: "path",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Described:
-    """One setting, for documentation and `doctor`."""
-
-    name: str  # as in the environment
-    type: str
-    default: object
-    description: str
-    secret: bool
-
-
-Place = tuple[str, ...]  # ("outbox", "batch")
-
-
-@dataclass(frozen=True, slots=True)
-class _Given:
-    name: str  # as it is written where it stands
-    value: object
-    where: str
-
-
-def load(environ: Mapping[str, str] = os.environ, *, folder: Path | None = None, **overrides: object) -> Settings:
-    """Read every source and check every name and value. Raises SettingsError.
-
-    folder     where .env and wafleet.toml are looked for; none: the current one
-    overrides  top-level settings from the command line, over everything else; None counts as not given
-    """
-    given: dict[Place, _Given] = {}
-    for source in _sources(environ, folder or Path.cwd()):
-        given |= source
-    for name, value in overrides.items():
-        if value is not None:
-            given[(name,)] = _Given(f"--{name.replace('_', '-')}", value, "on the command line")
-    tree: dict[str, Any] = {}
-    for path, one in given.items():
-        inner = tree if len(path) == 1 else tree.setdefault(path[0], {})
-        inner[path[-1]] = None if one.value == "none" else one.value
-    try:
-        return Settings.model_validate(tree)
-    except ValidationError as error:
-        raise SettingsError(_sentence(error, given)) from None
-
-
-def describe() -> Iterator[Described]:
-    """List every setting with its type, default and meaning."""
-    for path, field in _fields():
-        yield Described(
-            name=_variable(path),
-            type=_type_of(field),
-            default=field.get_default(call_default_factory=True, validated_data={}),
-            description=field.description or "",
-            secret=_is_secret(field),
-        )
-
-
-def _sources(environ: Mapping[str, str], folder: Path) -> Iterator[dict[Place, _Given]]:
-    """The weakest first."""
-    dotenv = {name: value for name, value in dotenv_values(folder / ".env").items() if value is not None}
-    yield _from_toml(_toml_file(environ, dotenv, folder))
-    yield _from_variables(dotenv, "in .env")
-    yield _from_variables(environ, "in the environment")
-
-
-def _toml_file(environ: Mapping[str, str], dotenv: Mapping[str, str], folder: Path) -> Path | None:
-    named = environ.get(f"{PREFIX}CONFIG") or dotenv.get(f"{PREFIX}CONFIG")
-    if named:
-        path = folder / Path(named).expanduser()
-        if not path.is_file():
-            raise SettingsError(f"{PREFIX}CONFIG names {path}, which is no file: create it, or unset {PREFIX}CONFIG.")
-        return path
-    return folder / FILE if (folder / FILE).is_file() else None
-
-
-def _from_toml(file: Path | None) -> dict[Place, _Given]:
-    if file is None:
-        return {}
-    try:
-        tree = tomllib.loads(file.read_text("utf-8"))
-    except (OSError, ValueError) as error:
-        raise SettingsError(f"{file} cannot be read: {error}: correct it, or move it away.") from error
-    known = {path for path, _ in _fields()}
-    found: dict[Place, _Given] = {}
-    for path, value in _leaves(tree):
-        name = ".".join(path)
-        if path not in known:
-            raise SettingsError(_unknown(name, f"in {file}", [".".join(one) for one in known]))
-        found[path] = _Given(name, value, f"in {file}")
-    return found
-
-
-def _leaves(tree: Mapping[str, object], above: Place = ()) -> Iterator[tuple[Place, object]]:
-    for name, value in tree.items():
-        if isinstance(value, dict):
-            yield from _leaves(cast(dict[str, object], value), (*above, name))
-        else:
-            yield (*above, name), value
-
-
-def _from_variables(variables: Mapping[str, str], where: str) -> dict[Place, _Given]:
-    known = {_variable(path): path for path, _ in _fields()}
-    found: dict[Place, _Given] = {}
-    for name, value in variables.items():
-        if not name.upper().startswith(PREFIX):
-            continue
-        if name.upper() not in known:
-            raise SettingsError(_unknown(name, where, list(known)))
-        if value.strip():
-            found[known[name.upper()]] = _Given(name, value.strip(), where)
-    return found
-
-
-def _unknown(name: str, where: str, known: list[str]) -> str:
-    nearest = difflib.get_close_matches(name.upper() if name.isupper() else name, known, n=1, cutoff=0.6)
-    remedy = f"did you mean {nearest[0]}?" if nearest else "remove it; `wafleet doctor` lists every setting."
-    return f"{name} {where} is no setting of wafleet: {remedy}"
-
-
-def _sentence(error: ValidationError, given: Mapping[Place, _Given]) -> str:
-    fields = dict(_fields())
-    first = error.errors(include_url=False)[0]
-    rule = first["msg"].removeprefix("Value error, ")
-    path = tuple(str(part) for part in first["loc"])[:2]
-    path = path if path in fields else path[:1]
-    if path not in fields or path not in given:
-        return rule
-    field, one = fields[path], given[path]
-    value = "" if _is_secret(field) else f"={one.value!r}"
-    known = _RULES.get(first["type"])
-    rule = known.format(**first.get("ctx", {})) if known else rule
-    return f"{one.name}{value} {one.where} cannot be used: {rule} ({field.description})."
-
-
-def _fields() -> Iterator[tuple[Place, FieldInfo]]:
-    for name, field in Settings.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            for inner, inner_field in field.annotation.model_fields.items():
-                yield (name, inner), inner_field
-        else:
-            yield (name,), field
-
-
-def _variable(path: Place) -> str:
-    return PREFIX + "__".join(path).upper()
-
-
-def _is_secret(field: FieldInfo) -> bool:
-    return field.repr is False or SecretStr in (field.annotation, *get_args(field.annotation))
-
-
-def _type_of(field: FieldInfo) -> str:
-    parts: list[object] = [one for one in get_args(field.annotation) or (field.annotation,) if one is not type(None)]
-    if get_origin(field.annotation) is Literal:
-        return " | ".join(map(str, parts))
-    return ", ".join(_NAMES.get(part) or " | ".join(sorted(get_args(part))) for part in parts)

@@ -1,0 +1,64 @@
+"""Removes what transports keep on this disk for accounts that are gone, have moved, or whose linking was cut short."""
+
+from collections.abc import Collection, Mapping, Sequence
+from typing import Protocol, cast
+
+import structlog
+
+from wafleet.accounts.live.held import Held
+from wafleet.domain.ids import AccountId
+from wafleet.engine.db import Db, Tx
+from wafleet.transports.base import Transport
+
+log = structlog.get_logger(__name__)
+
+
+class KeepsFolders(Protocol):
+    """A transport that keeps something on this disk for each account."""
+
+    def left(self) -> Collection[AccountId]:
+        """Return the accounts of which something is here."""
+        ...
+
+    async def forget(self, account: AccountId) -> None:
+        """Remove it, unless the account is in use."""
+        ...
+
+
+class Tidying:
+    """Goes through what is left on this disk. What an account may still need stays."""
+
+    def __init__(self, db: Db, *, transports: Mapping[str, Transport], held: Mapping[AccountId, Held]) -> None:
+        self._db, self._held = db, held
+        self._keeping = {kind: cast("KeepsFolders", one) for kind, one in transports.items() if hasattr(one, "left")}
+
+    async def turn(self) -> None:
+        """Ask for the folders of accounts this node does not hold, and have those removed that nobody needs."""
+        for kind, one in self._keeping.items():
+            left = [account for account in one.left() if not self._holds(account, kind)]
+            if not left:
+                continue
+            async with self._db.fleet_tx() as tx:
+                done = await _without_a_session(tx, accounts=left, transport=kind)
+            for account in done:
+                if not self._holds(account, kind):
+                    log.info("account_folder_removed", account=str(account))
+                    await one.forget(account)
+
+    def _holds(self, account: AccountId, kind: str) -> bool:
+        held = self._held.get(account)
+        return held is not None and held.row.transport == kind
+
+
+async def _without_a_session(tx: Tx, *, accounts: Sequence[AccountId], transport: str) -> list[AccountId]:
+    """Return those of `accounts` that have no session on a transport, and are about to get or to lose none.
+
+    Accounts that this database has never heard of are not among them: they may be those of another one.
+    """
+    sql = """
+        select id from accounts
+         where id = any(%(accounts)s) and remove_until is null
+           and (deleted_at is not null or transport <> %(transport)s
+                or (credentials is null and state <> 'linking'))
+    """
+    return [AccountId(row[0]) for row in await tx.tuples(sql, accounts=list(accounts), transport=transport)]

@@ -1,0 +1,37 @@
+"""Every way to reach WhatsApp that the settings ask for, each once per node."""
+
+from contextlib import AsyncExitStack
+
+from wafleet.config import Settings
+from wafleet.transports.base import KeepsMedia, Transport
+from wafleet.transports.device.driver import Device
+from wafleet.transports.gateway import Gateway
+from wafleet.transports.meta.transport import Meta
+from wafleet.transports.simulated import Simulated
+from wafleet.transports.twilio import Twilio
+
+
+def built(stack: AsyncExitStack, settings: Settings, *, keep_media: KeepsMedia) -> dict[str, Transport]:
+    """Build them; leaving `stack` closes them."""
+    found: dict[str, Transport] = {}
+    public_url, answer_s = settings.public_url or "", settings.outbox.answer_limit_s
+    if settings.simulator.enabled:
+        folder = settings.simulator.folder or settings.data_dir / "simulator"
+        found["simulator"] = simulated = Simulated.at(folder, answer_s=answer_s)
+        stack.push_async_callback(simulated.close)
+    if settings.devices.enabled:
+        folder = settings.data_dir / "devices"
+        found["device"] = device = Device(folder=folder, settings=settings.devices, keep_media=keep_media)
+        stack.push_async_callback(device.close)
+    if settings.twilio.enabled:
+        found["twilio"] = twilio = Twilio(public_url=public_url, answer_s=settings.twilio.answer_s)
+        stack.push_async_callback(twilio.close)
+    if settings.meta.enabled:
+        found["meta"] = meta = Meta(url=settings.meta.url, answer_s=settings.meta.answer_s)
+        stack.push_async_callback(meta.close)
+    if settings.gateway.enabled:
+        hook = f"{public_url}/hooks/gateway/{{account}}" if public_url else ""
+        gateway = Gateway(settings.gateway.url or "", hook=hook, answer_s=settings.gateway.answer_s)
+        found["gateway"] = gateway
+        stack.push_async_callback(gateway.close)
+    return found

@@ -1,0 +1,61 @@
+"""Requests of one gateway's session, and what it answers."""
+
+from typing import Any, Final
+
+import httpx
+
+from wafleet.transports.gateway import states
+from wafleet.transports.gateway.errors import PROVIDER, TABLE, told
+from wafleet.transports.gateway.names import identity
+from wafleet.transports.gateway.place import Place
+from wafleet.transports.remedies import open_errors
+from wafleet.transports.web import answer, obj, text
+
+SESSION: Final = "/api/sessions/{session}"
+
+
+class Client:
+    """One session of a gateway, asked over the transport's shared connections."""
+
+    def __init__(self, http: httpx.AsyncClient, place: Place) -> None:
+        self._http, self.place = http, place
+
+    async def ask(self, method: str, path: str, **more: Any) -> httpx.Response:
+        """Make a request; return its answer, whatever its status. Raises what httpx raises."""
+        return await self._http.send(self.place.request(self._http, method, path, **more))
+
+    async def tell(self, method: str, path: str, body: dict[str, Any]) -> httpx.Response:
+        """Make a request with a body; return its answer. Raises HTTPStatusError where it is an error."""
+        reply = await self.ask(method, path, json=body or None)
+        if not reply.is_success:
+            raise httpx.HTTPStatusError(f"HTTP {reply.status_code}", request=reply.request, response=reply)
+        return reply
+
+    async def session(self) -> "Known":
+        """Return what the gateway knows of the session. Raises HTTPStatusError, ValueError."""
+        return Known.read(answer(await self.ask("GET", SESSION)))
+
+    async def order(self, what: str) -> None:
+        """Have the session started, stopped, restarted or logged out. Raises OpenError."""
+        with open_errors(PROVIDER, table=TABLE, read=told):
+            await self.tell("POST", f"{SESSION}/{what}", {})
+
+
+class Known:
+    """What a gateway says about one of its sessions."""
+
+    __slots__ = ("phone", "status")
+
+    def __init__(self, status: str, phone: str = "") -> None:
+        self.status, self.phone = status, phone
+
+    @classmethod
+    def read(cls, said: dict[str, Any]) -> "Known":
+        """Read the answer of a gateway. Raises ValueError."""
+        me = said.get("me")
+        who = identity(obj(me).get("id")) if me else ""
+        return cls(text(said.get("status")), who if who.startswith("+") else "")
+
+    @property
+    def works(self) -> bool:
+        return self.status == states.WORKING

@@ -1,0 +1,107 @@
+"""Linked devices in a fleet: what their phones list, and what becomes of messages when a worker is ended."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from wafleet.clientlib import Unusable, find
+
+try:
+    find()
+except Unusable as missing:
+    pytest.skip(str(missing), allow_module_level=True)
+
+from tests.emulator.rig import emulating
+from tests.live.rig import Rig, open_rig, service, until
+from tests.transports.device.parts import device
+
+from wafleet.accounts import Accounts
+from wafleet.domain.ids import AccountId
+from wafleet.emulator.server import Emulator
+from wafleet.engine.db import Db
+from wafleet.tenants import Caller
+
+PHONE = "+971500000001"
+ONLINE = ("online", "")
+CALLER = Caller.local("test")
+
+
+@dataclass
+class Fleet:
+    """A node with linked devices, on an emulator in this process."""
+
+    emulator: Emulator
+    rig: Rig
+    accounts: Accounts
+
+    async def link(self, account: AccountId) -> None:
+        self.scan(await self.code(account))
+        await until(lambda: self.rig.state(account), lambda seen: seen == ONLINE, limit_s=30)
+
+    async def code(self, account: AccountId) -> str:
+        """Begin to link, and return the QR code."""
+        await self.accounts.link(CALLER, account, again=True)
+
+        async def shown() -> str:
+            return (await self.accounts.pairing(CALLER, account)).qr
+
+        return await until(shown, bool, limit_s=30)
+
+    def scan(self, code: str) -> None:
+        self.emulator.phones.scan(PHONE, code)
+
+    async def listed(self) -> list[int]:
+        """The devices that the phone lists, by number."""
+        account = self.emulator.accounts.get(PHONE)
+        return [one.number for one in account.linked] if account else []
+
+
+@pytest.fixture
+async def fleet(db: Db, dsn: str, tmp_path: Path) -> AsyncIterator[Fleet]:
+    async with emulating(tmp_path / "emulator") as emulator, open_rig(db, emulator.world) as rig:
+        rig.device = device(tmp_path)
+        await rig.start()
+        yield Fleet(emulator, rig, await service(rig, dsn))
+
+
+async def test_a_phone_lists_one_device_however_often_it_is_linked_and_none_after_unlinking_or_deleting(
+    fleet: Fleet,
+) -> None:
+    account = await fleet.rig.account(PHONE, linked=False)
+    await fleet.link(account)
+    assert await fleet.listed() == [1]
+    await fleet.link(account)
+    await until(fleet.listed, lambda seen: seen == [2], limit_s=30)
+    await fleet.accounts.unlink(CALLER, account)
+    await until(fleet.listed, lambda seen: seen == [], limit_s=30)
+    await fleet.link(account)
+    assert await fleet.listed() == [3]
+    await fleet.accounts.delete(CALLER, account)
+    await until(fleet.listed, lambda seen: seen == [], limit_s=30)
+
+
+async def test_a_device_whose_keys_were_never_stored_stays_in_the_phones_list_and_hinders_nothing(
+    fleet: Fleet, tmp_path: Path
+) -> None:
+    rig = fleet.rig
+    account = await rig.account(PHONE, linked=False)
+    code = await fleet.code(account)
+    async with rig.db.fleet_tx() as tx:
+        await tx.run("select 1 from accounts where id = %(id)s for update", id=account)  # nothing can be stored
+        fleet.scan(code)
+        await until(lambda: storing(rig), bool, limit_s=30)
+        assert await fleet.listed() == [1]
+        await rig.nodes.pop().kill()
+    rig.device = device(tmp_path)
+    await rig.start()
+    await fleet.link(account)
+    assert await fleet.listed() == [1, 2]
+
+
+async def storing(rig: Rig) -> bool:
+    """Whether the keys of a phone that was linked wait to be stored."""
+    async with rig.db.fleet_tx() as tx:
+        sql = "select query from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
+        return any(query.startswith("select from accounts") for (query,) in await tx.tuples(sql))

@@ -1,0 +1,208 @@
+"""Opening and linking through a gateway, with a stand-in behind it."""
+
+import asyncio
+import dataclasses
+import json
+from collections.abc import AsyncIterator
+from hashlib import sha256
+
+import httpx
+import pytest
+from tests.transports.heard import PHONE, QUICK, Heard, number, until
+
+from wafleet.simulator.gateway import Gateway as Standin
+from wafleet.simulator.gateway_api import listening
+from wafleet.simulator.local import Local
+from wafleet.simulator.wire import Wire
+from wafleet.simulator.world import World
+from wafleet.transports.base import Number, OpenError, Refused, RefusedContent, SendError
+from wafleet.transports.gateway import Gateway
+from wafleet.transports.gateway.client import Client
+from wafleet.transports.gateway.linking import Attempt
+from wafleet.transports.gateway.place import Place
+
+KEYS = json.dumps({"apiKey": "a-key", "hmacKey": "another-key"}).encode()  # as the older path writes them
+
+
+@pytest.fixture
+def world() -> World:
+    return World(seed=1, manners=QUICK)
+
+
+@pytest.fixture
+async def standin(world: World) -> AsyncIterator[Standin]:
+    async def connect() -> Wire:
+        return Local(world)
+
+    made = Standin(connect, api_key="a-key", answer_s=2.0)
+    async with listening(made):
+        yield made
+
+
+@pytest.fixture
+async def gateway(standin: Standin) -> AsyncIterator[Gateway]:
+    hook = "https://wafleet.test/hooks/gateway/{account}"
+    async with Gateway(standin.base, hook=hook, answer_s=1.0, open_s=1.0, look_s=0.02) as transport:
+        yield transport
+
+
+def at(session: str = "shop", **own: str) -> Number:
+    return dataclasses.replace(number(), settings={"gateway": {"session": session, **own}}, credentials=KEYS)
+
+
+async def refused(gateway: Gateway, account: Number, credentials: bytes = KEYS) -> OpenError:
+    with pytest.raises(OpenError) as raised:
+        await gateway.open(account, credentials, Heard())
+    return raised.value
+
+
+async def test_a_session_that_the_gateway_stopped_is_started(standin: Standin, gateway: Gateway) -> None:
+    session = await standin.sessions.take("shop", PHONE)
+    await standin.numbers.online(PHONE)
+    await standin.sessions.stop(session)
+    opened = await gateway.open(at(), KEYS, Heard())
+    assert session.status == "WORKING"
+    await opened.ping()
+
+
+async def test_another_numbers_session_is_not_ours(standin: Standin, gateway: Gateway) -> None:
+    await standin.sessions.take("shop", "+966500000002")
+    error = await refused(gateway, at())
+    assert error.reason == "link_wrong_phone"
+    assert "+966500000002" in error.detail
+
+
+async def test_what_is_missing_or_wrong_has_its_reason(standin: Standin, gateway: Gateway) -> None:
+    assert (await refused(gateway, at("nobody"))).reason == "sender_missing"
+    assert (await refused(gateway, at(), b'{"api_key": "wrong"}')).reason == "credentials"
+    assert (await refused(gateway, at(url="http://127.0.0.1:9"))).reason == "network"
+    assert (await refused(gateway, at(url="no address"))).reason in {"network", "connect_timeout"}
+    async with Gateway() as nowhere:
+        assert (await refused(nowhere, at())).reason == "unready"
+
+
+async def test_a_status_that_is_not_working_is_a_reason(standin: Standin, gateway: Gateway) -> None:
+    session = await standin.sessions.take("shop", PHONE)
+    await standin.numbers.online(PHONE)
+    for status, reason in (("SCAN_QR_CODE", "logged_out"), ("PASSKEY_REQUIRED", "passkey"), ("NEW", "network")):
+        session.status = status
+        assert (await refused(gateway, at())).reason == reason
+    session.status = "STARTING"
+    assert (await refused(gateway, at())).reason == "connect_timeout"
+
+
+async def test_a_session_that_is_made_here_calls_us_with_a_signature(
+    world: World, standin: Standin, gateway: Gateway
+) -> None:
+    account, heard = at(), Heard()
+    linking = asyncio.create_task(gateway.link(account, heard))
+    await until(lambda: heard.pairings)
+    assert heard.pairings[0].qr
+    assert heard.pairings[0].code
+    world.linking.scan(PHONE, code=heard.pairings[-1].code)
+    assert await linking == KEYS
+    (hook,) = standin.sessions.get("shop").config["webhooks"]
+    assert hook["url"] == f"https://wafleet.test/hooks/gateway/{account.id}"
+    assert hook["hmac"] == {"key": "another-key"}
+    assert {"message", "message.ack", "session.status"} <= set(hook["events"])
+    await gateway.open(account, KEYS, heard)
+
+
+async def test_a_phone_that_is_linked_already_needs_no_code(standin: Standin, gateway: Gateway) -> None:
+    await standin.sessions.take("shop", PHONE)
+    heard = Heard()
+    assert await gateway.link(at(), heard) == KEYS
+    assert not heard.pairings
+
+
+async def test_linking_that_is_cancelled_shows_no_more_codes(standin: Standin, gateway: Gateway) -> None:
+    heard = Heard()
+    linking = asyncio.create_task(gateway.link(at(), heard))
+    await until(lambda: heard.pairings)
+    linking.cancel()
+    await asyncio.gather(linking, return_exceptions=True)
+    await until(lambda: standin.sessions.get("shop").status == "STOPPED")
+
+
+async def test_a_phone_that_shows_a_code_says_which_and_where_to_confirm_it() -> None:
+    def answer(request: httpx.Request) -> httpx.Response:
+        confirming = request.url.path.endswith("/auth/passkey/confirmation")
+        said = {"code": "73-21"} if confirming else {"name": "shop", "status": "PASSKEY_CONFIRMATION_REQUIRED"}
+        return httpx.Response(200, json=said)
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(answer)) as http:
+        asked = Client(http, Place.of(at(url="http://gateway.test"), KEYS, ""))
+        with pytest.raises(OpenError) as raised:
+            await Attempt(asked, at(), Heard(), hook="", look_s=0.01).run()
+    assert raised.value.reason == "passkey"
+    assert "the gateway's own dashboard" in raised.value.detail
+    assert "(code 73-21)" in raised.value.detail
+
+
+async def test_a_passkey_says_what_to_do(world: World, standin: Standin, gateway: Gateway) -> None:
+    world.linking.passkey = True
+    heard = Heard()
+    linking = asyncio.create_task(gateway.link(at(), heard))
+    await until(lambda: heard.pairings)
+    world.linking.scan(PHONE)
+    with pytest.raises(OpenError) as raised:
+        await linking
+    assert raised.value.reason == "passkey"
+    assert "dashboard" in raised.value.detail
+
+
+async def test_linking_needs_the_key(gateway: Gateway) -> None:
+    with pytest.raises(OpenError) as raised:
+        await gateway.link(dataclasses.replace(at(), credentials=b""), Heard())
+    assert raised.value.reason == "credentials"
+
+
+# --- files ------------------------------------------------------------------------------------------------------------
+
+
+async def test_a_file_is_asked_for_where_the_gateway_is_whatever_it_calls_itself(
+    standin: Standin, gateway: Gateway
+) -> None:
+    name = standin.files.put(b"a picture")
+    assert name == sha256(b"a picture").hexdigest()
+    url = f"http://localhost:3000/api/files/shop/{name}.jpg"
+    assert await gateway.fetch(at(), KEYS, url) == b"a picture"
+
+
+async def test_a_file_that_is_gone_is_gone(standin: Standin, gateway: Gateway) -> None:
+    with pytest.raises(RefusedContent) as raised:
+        await gateway.fetch(at(), KEYS, f"{standin.base}/api/files/shop/nothing.jpg")
+    assert raised.value.reason == "media_missing"
+
+
+@pytest.mark.parametrize("url", ["http://169.254.169.254/latest", "file:///etc/passwd", "ftp://x/y", "nonsense", ""])
+async def test_a_file_is_fetched_from_nowhere_else(gateway: Gateway, url: str) -> None:
+    with pytest.raises(Refused):
+        await gateway.fetch(at(), KEYS, url)
+
+
+async def test_what_may_be_had_later_is_no_refusal(gateway: Gateway) -> None:
+    with pytest.raises(SendError) as raised:
+        await gateway.fetch(at(url="http://127.0.0.1:9"), KEYS, "http://x/api/files/shop/a.jpg")
+    assert not isinstance(raised.value, Refused)
+
+
+async def test_the_key_goes_to_the_gateway_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[httpx.Request] = []
+
+    def answer(request: httpx.Request) -> httpx.Response:
+        asked.append(request)
+        return httpx.Response(200, content=b"x")
+
+    def client(*, answer_s: float) -> httpx.AsyncClient:
+        return httpx.AsyncClient(transport=httpx.MockTransport(answer), timeout=answer_s)
+
+    monkeypatch.setattr("wafleet.transports.gateway.transport.client", client)
+    async with Gateway("https://gateway.test") as gateway:
+        await gateway.fetch(at(), KEYS, "https://bucket.test/a.jpg")
+        await gateway.fetch(at(), KEYS, "https://elsewhere.test/api/files/shop/a.jpg?x=1")
+    assert [str(one.url) for one in asked] == [
+        "https://bucket.test/a.jpg",
+        "https://gateway.test/api/files/shop/a.jpg?x=1",
+    ]
+    assert ["X-Api-Key" in one.headers for one in asked] == [False, True]
