@@ -1,4 +1,5 @@
-from collections.abc import AsyncIterator, Iterator
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -26,6 +27,17 @@ class Stage:
         made = await self.network.control()
         self._hands.push_async_callback(made.close)
         return made
+
+    def meanwhile(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
+        """Have something done at the same time; a test that fails before it is over stops it."""
+        task = asyncio.create_task(work)
+
+        async def stop() -> None:
+            task.cancel()
+            await asyncio.wait([task])
+
+        self._hands.push_async_callback(stop)
+        return task
 
 
 @pytest.fixture

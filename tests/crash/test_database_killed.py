@@ -52,7 +52,7 @@ async def test_a_database_killed_thrice_under_load_loses_and_repeats_nothing(sta
     await program.start()
     accounts = await fleet_of(program, 8)
     writers = Writers([program], list(accounts.values()), 1_500)
-    writing = asyncio.create_task(writers.run())
+    writing = stage.meanwhile(writers.run())
     for kill in range(3):
         await control.start_load(300, total=400, customers=5)
         await writers.reached(200 + 450 * kill)
@@ -72,18 +72,22 @@ async def test_a_database_away_for_ten_seconds_is_said_and_costs_nothing(
     await program.start()
     accounts = await fleet_of(program, 8)
     writers = Writers([program], list(accounts.values()), 1_000)
-    writing = asyncio.create_task(writers.run())
+    writing = stage.meanwhile(writers.run())
     await control.start_load(80, total=800, customers=5)
     await writers.reached(300)
 
     async def refusals() -> int:
         return writers.answers[503]  # each was seen to be a problem+json
 
+    async def health() -> tuple[int, object]:
+        status, told = await program.health()
+        return status, told["status"]
+
     began = time.monotonic()
     with gone(program.home):
-        await until(refusals, lambda seen: seen > 0, limit_s=AWAY_S)
-        status, health = await program.health()
-        assert (status, health["status"]) == (503, "down")
+        before = writers.answers[503]
+        await until(refusals, lambda seen: seen > before, limit_s=AWAY_S)
+        await until(health, lambda seen: seen == (503, "down"), limit_s=AWAY_S)
         async with program.api() as api:
             assert (await api.get("/health/live")).status_code == 200
         await asyncio.sleep(max(0.0, AWAY_S - (time.monotonic() - began)))

@@ -65,7 +65,7 @@ async def test_ten_kills_in_the_middle_of_sending_and_receiving_lose_and_repeat_
     control = await stage.control()
     accounts = await linked(program, control, 2)
     writers = Writers([program], list(accounts.values()), KILLS * EACH, each=4, pause_s=LASTS_S[what])
-    writing = asyncio.create_task(writers.run())
+    writing = stage.meanwhile(writers.run())
     for _ in range(KILLS):
         control = await stage.control()
         await control.start_load(40, total=EACH, customers=4)

@@ -26,7 +26,7 @@ async def test_a_full_disk_refuses_messages_and_loses_none(folder: Path, stage: 
         await program.start()
         accounts = await fleet_of(program, 4)
         writers = Writers([program], list(accounts.values()), 1_200)
-        writing = asyncio.create_task(writers.run())
+        writing = stage.meanwhile(writers.run())
         await control.start_load(200, total=600, customers=5)
         await writers.reached(200)
         fill(folder / "disk")

@@ -1,7 +1,5 @@
 """WhatsApp is away: everything waits, with a reason a person can read, and goes out in order once it is back."""
 
-import asyncio
-
 import pytest
 from tests.crash.conftest import Stage
 from tests.crash.programs import until
@@ -15,7 +13,7 @@ async def test_a_network_killed_under_load_delays_everything_and_costs_nothing(s
     await program.start()
     accounts = await fleet_of(program, 8)
     writers = Writers([program], list(accounts.values()), 1_500)
-    writing = asyncio.create_task(writers.run())
+    writing = stage.meanwhile(writers.run())
     await control.start_load(300, total=600, customers=5)
     await writers.reached(500)
     await customers_write(control)

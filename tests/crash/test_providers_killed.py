@@ -37,7 +37,7 @@ async def test_kills_between_send_and_settle_lose_and_repeat_nothing_at_provider
     await _customers_write_first(control, dsn, providers)
     await _answer_late_and_ill(control, providers)
     writers = Writers([program], [one.account for one in providers if one.account], EACH * len(KINDS), each=TALKS)
-    writing = asyncio.create_task(writers.run())
+    writing = stage.meanwhile(writers.run())
     felt = Counter[str]()
     for _ in range(KILLS):
         crossed = await _crossed(control, providers)

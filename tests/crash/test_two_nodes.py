@@ -55,7 +55,7 @@ async def test_what_a_killed_node_ran_the_other_owns_within_ten_seconds(
 ) -> None:
     control = await stage.control()
     first, second, writers = await two_nodes(stage, dsn, homes)
-    writing = asyncio.create_task(writers.run())
+    writing = stage.meanwhile(writers.run())
     await control.start_load(100, total=600, customers=5)
     await writers.reached(150)
     first.kill()
@@ -68,7 +68,7 @@ async def test_what_a_killed_node_ran_the_other_owns_within_ten_seconds(
 async def test_a_node_that_stops_in_good_order_hands_over_within_three_seconds(stage: Stage, dsn: str) -> None:
     control = await stage.control()
     first, second, writers = await two_nodes(stage, dsn, HOMES[0])
-    writing = asyncio.create_task(writers.run())
+    writing = stage.meanwhile(writers.run())
     await control.start_load(100, total=300, customers=5)
     await writers.reached(150)
     ending = asyncio.create_task(first.stop())
@@ -85,7 +85,7 @@ async def test_a_node_that_stood_still_for_fifteen_seconds_neither_sends_nor_set
     control = await stage.control()
     first, second, writers = await two_nodes(stage, dsn, HOMES[0])
     writers.programs, writers.pause_s = [second], 1.0
-    writing = asyncio.create_task(writers.run())
+    writing = stage.meanwhile(writers.run())
     await control.start_load(30, total=500, customers=5)
     await writers.reached(150)
     first.pause()

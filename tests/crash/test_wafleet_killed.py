@@ -18,7 +18,7 @@ async def test_ten_kills_during_ten_thousand_messages_lose_and_repeat_nothing(st
     await program.start()
     accounts = await fleet_of(program, 8)
     writers = Writers([program], list(accounts.values()), OUT)
-    writing = asyncio.create_task(writers.run())
+    writing = stage.meanwhile(writers.run())
     for kill in range(KILLS):
         await control.start_load(400, total=IN // KILLS, customers=5)  # so that each kill meets both directions
         await writers.reached(int(OUT * (kill + random.uniform(0.1, 0.9)) / KILLS))
