@@ -14,6 +14,7 @@ from argon2 import PasswordHasher
 from psycopg.conninfo import make_conninfo
 
 from tests.databases import Databases
+from tests.events import undocumented
 from wafleet.engine.clock import ManualClock
 from wafleet.engine.db import Db
 from wafleet.engine.migrate import migrate
@@ -93,6 +94,7 @@ def dsn(server: str, databases: Databases) -> Iterator[str]:
 async def db(dsn: str) -> AsyncIterator[Db]:
     async with Db.open(dsn, connections=6) as db:
         yield db
+        assert await undocumented(dsn) == []
 
 
 @pytest.fixture

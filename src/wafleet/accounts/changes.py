@@ -13,7 +13,7 @@ from wafleet.accounts import private, providers, store
 from wafleet.accounts.model import Checked, Fields, about, checked, hint
 from wafleet.accounts.private import Sealer
 from wafleet.accounts.store import Held
-from wafleet.domain.account import MOVES, Desired, State, explain
+from wafleet.domain.account import MOVES, Desired, State
 from wafleet.domain.errors import Conflict, Forbidden, Invalid, NotFound
 from wafleet.domain.events import Kind
 from wafleet.domain.ids import AccountId, TenantId, new_id
@@ -171,7 +171,7 @@ class Changes:
         before = [one for one, after in MOVES.items() if to in after or one is to]
         if not await store.move(tx, id=held.id, before=before, to=to, reason=reason):
             raise Conflict(f"This account is {held.state}: it cannot become {to} now", code="state")
-        data = {"from": held.state, "to": to, "reason": reason, "sentence": explain(reason).sentence}
+        data = {"from": held.state, "to": to, "reason": reason, "detail": ""}
         await self.tell(tx, Kind.ACCOUNT_STATE, held, **data)
 
     async def _leave_disabled(self, tx: Tx, held: Held) -> None:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import Any, Final, NamedTuple
 
-from wafleet.accounts import signs_store as store
+from wafleet.accounts import signs_store, store
 from wafleet.accounts.live import leads_to
 from wafleet.accounts.signs_store import Standing
 from wafleet.domain.account import MOVES, State, explain
@@ -47,7 +47,7 @@ class Signs:
 
     async def _write(self, said: Sequence[Said]) -> list[bool]:
         async with self._db.fleet_tx() as tx:
-            standing = await store.hold(tx, list({one.account for one in said}))
+            standing = await signs_store.hold(tx, list({one.account for one in said}))
             changed = [await self._take(tx, standing, one) for one in said]
         if accounts := list({one.account for one, new in zip(said, changed, strict=True) if new}):
             self._changed(accounts)
@@ -60,7 +60,7 @@ class Signs:
         sign = replace(one.sign, value=clean(one.sign.value)[:LONGEST], detail=clean(one.sign.detail)[:LONGEST])
         after = standing[one.account] = replace(before, provider=noted(before.provider, sign))
         if sign.kind not in KEPT or after.provider != before.provider:
-            await store.keep(tx, account=before.id, provider=after.provider)
+            await signs_store.keep(tx, account=before.id, provider=after.provider)
             await bus.append(tx, [_event(before, KINDS[sign.kind], _facts(before, sign))])
         elif not sign.reason:
             return False
@@ -71,7 +71,9 @@ class Signs:
     async def _move(self, tx: Tx, before: Standing, sign: Sign, to: State, reason: str) -> Standing:
         wait = AGAIN if to is State.BLOCKED and reason and explain(reason).retried else None
         wait = None if reason == "starting" else wait
-        await store.move(tx, account=before.id, to=to, reason=reason, detail=sign.detail, retry_in=wait)
+        await store.move(
+            tx, id=before.id, before=[before.state], to=to, reason=reason, detail=sign.detail, retry_in=wait
+        )
         told = {"from": before.state, "to": to, "reason": reason, "detail": sign.detail}
         await bus.append(tx, [_event(before, Kind.ACCOUNT_STATE, told)])
         return replace(before, state=to, reason=reason)

@@ -206,7 +206,16 @@ async def set_aside_names(tx: Tx, *, ids: Sequence[AccountId]) -> None:
     await tx.run("update accounts set name = id::text where id = any(%(ids)s)", ids=list(ids))
 
 
-async def move(tx: Tx, *, id: AccountId, before: Sequence[State], to: State, reason: str) -> bool:
+async def move(
+    tx: Tx,
+    *,
+    id: AccountId,
+    before: Sequence[State],
+    to: State,
+    reason: str,
+    detail: str = "",
+    retry_in: timedelta | None = None,
+) -> bool:
     """Move an account that stands in one of `before`; retry, failures and pairing begin anew, its uptime is closed.
 
     A state that must not last gets its deadline. False when it stands elsewhere by now.
@@ -214,8 +223,8 @@ async def move(tx: Tx, *, id: AccountId, before: Sequence[State], to: State, rea
     moved = await tx.run(
         """
         update accounts
-           set state = %(to)s, reason = %(reason)s, detail = '', deadline_at = now() + %(limit)s, retry_at = null,
-               failures = 0, pairing = null, updated_at = now(),
+           set state = %(to)s, reason = %(reason)s, detail = %(detail)s, deadline_at = now() + %(limit)s,
+               retry_at = now() + %(retry_in)s, failures = 0, pairing = null, updated_at = now(),
                state_since = case when state = %(to)s then state_since else now() end
          where id = %(id)s and state = any(%(before)s)
         """,
@@ -223,6 +232,8 @@ async def move(tx: Tx, *, id: AccountId, before: Sequence[State], to: State, rea
         before=[one.value for one in before],
         to=to.value,
         reason=reason,
+        detail=detail,
+        retry_in=retry_in,
         limit=DEADLINES[to][0] if to in DEADLINES else None,
     )
     if moved and to not in {State.ONLINE, State.DEGRADED}:

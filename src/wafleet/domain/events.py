@@ -38,10 +38,10 @@ class Kind(StrEnum):
 
 
 MEANINGS: Final[Mapping[Kind, str]] = {
-    Kind.ACCOUNT_CREATED: "An account was added. data: name, phone, transport, role",
+    Kind.ACCOUNT_CREATED: "An account was added. data: the fields it was given",
     Kind.ACCOUNT_CHANGED: "An account's settings changed. data: the fields that changed",
     Kind.ACCOUNT_DELETED: "An account was removed; its history stays. data: name, phone",
-    Kind.ACCOUNT_STATE: "An account's state moved. data: from, to, reason, sentence",
+    Kind.ACCOUNT_STATE: "An account's state moved. data: from, to, reason, detail",
     Kind.ACCOUNT_LINKED: "A phone was linked. data: phone",
     Kind.ACCOUNT_UNLINKED: "A phone was unlinked; an encrypted copy of its credentials is kept. data: phone",
     Kind.ACCOUNT_PHONE_UNSEEN: "A linked device's phone was away for long. data: days, left",
@@ -59,7 +59,7 @@ MEANINGS: Final[Mapping[Kind, str]] = {
     Kind.MESSAGE_DELIVERED: "The customer's phone has it. data: message",
     Kind.MESSAGE_READ: "The customer read it. data: message",
     Kind.MESSAGE_FAILED: "It will not be sent. data: message, reason",
-    Kind.MESSAGE_UNKNOWN: "Nobody can say whether it went out. data: message",
+    Kind.MESSAGE_UNKNOWN: "Nobody can say whether it went out. data: message, reason",
     Kind.MESSAGE_CANCELLED: "It was cancelled while it waited. data: message",
     Kind.FLEET_CLIENT_OUTDATED: "WhatsApp refuses this version of the client, on every account. data: client",
     Kind.NODE_STARTED: "A node joined. data: node, version",

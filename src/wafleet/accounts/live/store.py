@@ -193,7 +193,8 @@ async def expire(tx: Tx) -> list[AccountId]:
             ), told as (
                 insert into events (tenant_id, account_id, kind, data)
                 select tenant_id, id, 'account.state',
-                       jsonb_build_object('from', %(state)s::text, 'to', state, 'reason', %(reason)s::text)
+                       jsonb_build_object('from', %(state)s::text, 'to', state, 'reason', %(reason)s::text,
+                                          'detail', '')
                   from moved
             )
             select id from moved
