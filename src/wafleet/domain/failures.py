@@ -66,7 +66,6 @@ FAILURES: Final[Mapping[str, Failure]] = {
         "the customer has not written for 24 hours, so only a template may be sent", "Send a template instead."
     ),
     "content": Failure("WhatsApp refuses this content", _ANOTHER),
-    "refused_message": Failure("WhatsApp refuses this content", _ANOTHER),
     "too_long": Failure("it is longer than WhatsApp permits", "Shorten it, and send it again."),
     "policy": Failure(
         "it breaks a rule of WhatsApp on what may be sent", "Do not send the like again: it costs quality."

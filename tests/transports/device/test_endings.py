@@ -139,15 +139,15 @@ async def test_a_refused_login_says_why_and_too_many_starts_at_once_only_take_lo
 
 
 SENDS: list[tuple[str, type[SendError], str]] = [
-    ("400", RefusedContent, "refused_message"),
+    ("400", RefusedContent, "content"),
     ("401", NotSent, "not_linked"),
     ("403", RefusedRecipient, "recipient_refuses"),
     ("404", RefusedRecipient, "not_on_whatsapp"),
-    ("406", RefusedContent, "refused_message"),
+    ("406", RefusedContent, "content"),
     ("429", Throttled, "throttled"),
     ("463", RefusedRecipient, "reach_out_lock"),
     ("475", RefusedAccount, "reach_out_lock"),
-    ("479", RefusedContent, "refused_message"),
+    ("479", RefusedContent, "content"),
     ("500", MaybeSent, "no_answer"),
     ("503", MaybeSent, "no_answer"),
     ("599", Refused, "refused"),

@@ -112,8 +112,8 @@ def test_passkeys_are_noticed() -> None:
 
 ERRORS: list[tuple[str, str, type[SendError], str]] = [
     ("server returned error 463", "3EB0", RefusedRecipient, "reach_out_lock"),
-    ("server returned error 479", "3EB0", RefusedContent, "refused_message"),
-    ("server returned error 400", "3EB0", RefusedContent, "refused_message"),
+    ("server returned error 479", "3EB0", RefusedContent, "content"),
+    ("server returned error 400", "3EB0", RefusedContent, "content"),
     ("server returned error 429", "3EB0", Throttled, "throttled"),
     ("server returned error 503", "3EB0", MaybeSent, "no_answer"),
     ("server returned error 999", "3EB0", Refused, "refused"),

@@ -172,7 +172,7 @@ async def test_a_file_is_asked_for_where_the_gateway_is_whatever_it_calls_itself
 async def test_a_file_that_is_gone_is_gone(standin: Standin, gateway: Gateway) -> None:
     with pytest.raises(RefusedContent) as raised:
         await gateway.fetch(at(), KEYS, f"{standin.base}/api/files/shop/nothing.jpg")
-    assert raised.value.reason == "media_missing"
+    assert raised.value.reason == "media_gone"
 
 
 @pytest.mark.parametrize("url", ["http://169.254.169.254/latest", "file:///etc/passwd", "ftp://x/y", "nonsense", ""])

@@ -146,7 +146,7 @@ class DeviceSession:
         try:
             chat = jid(out.to)
         except ValueError as error:
-            raise RefusedRecipient("not_on_whatsapp", str(error)) from error
+            raise RefusedRecipient("recipient_invalid", str(error)) from error
         uploaded = await self._upload(out)
         message = write(Letter(out.content, chat, self._own, out.about, uploaded))
         ref = str(out.id)
@@ -172,7 +172,7 @@ class DeviceSession:
             await self._call("Upload", out.media, uploaded_as(out.content), limit_s=FILE_S)
         )
         if answer.Error:
-            raise NotSent("upload_failed", answer.Error)
+            raise NotSent("media_away", answer.Error)
         return answer.UploadResponse
 
     async def find(self, messages: Sequence[Doubt]) -> Mapping[MessageId, Found | None]:
@@ -350,7 +350,7 @@ def _jid(identity: str) -> bytes:
     try:
         return jid(identity).SerializeToString()
     except ValueError as error:
-        raise RefusedRecipient("not_on_whatsapp", str(error)) from error
+        raise RefusedRecipient("recipient_invalid", str(error)) from error
 
 
 def _message(ref: str) -> MessageId | None:

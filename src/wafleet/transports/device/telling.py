@@ -214,14 +214,14 @@ _CODE: Final = re.compile(r"server returned error (\d+)")
 
 # What the server's number means for a message, and the source of that meaning
 SEND_CODES: Final[Mapping[str, tuple[type[SendError], str]]] = {
-    "400": (RefusedContent, "refused_message"),  # malformed, says the number itself
+    "400": (RefusedContent, "content"),  # malformed, says the number itself
     "401": (NotSent, "not_linked"),  # this device may not send any more: its session is about to end
     "403": (RefusedRecipient, "recipient_refuses"),  # blocked, or a chat this number may not write to
     "404": (RefusedRecipient, "not_on_whatsapp"),
-    "406": (RefusedContent, "refused_message"),
+    "406": (RefusedContent, "content"),
     "463": (RefusedRecipient, "reach_out_lock"),  # whatsmeow #1074: new chats are refused, old ones are not
     "475": (RefusedAccount, "reach_out_lock"),  # seen beside 463 in reports: the account is restricted
-    "479": (RefusedContent, "refused_message"),  # reported for malformed addressing; sending it again changes nothing
+    "479": (RefusedContent, "content"),  # reported for malformed addressing; sending it again changes nothing
 }
 
 # The library's own words, for what never left; matched in this order

@@ -80,9 +80,9 @@ def write(letter: Letter) -> e2e.Message:
         case Reaction() | Edit() | Deletion():
             return _on_message(letter, letter.content)
         case Buttons() | Choices() | Choice() | Template():
-            raise RefusedContent("cannot_send", "WhatsApp lets only business accounts send this")
+            raise RefusedContent("unsupported", "WhatsApp lets only business accounts send this")
         case Unsupported():
-            raise RefusedContent("cannot_send", "what wafleet cannot show it cannot send either")
+            raise RefusedContent("unsupported", "what wafleet cannot show it cannot send either")
 
 
 def _text(letter: Letter, said: Text) -> e2e.Message:
@@ -155,7 +155,7 @@ def _on_message(letter: Letter, said: Reaction | Edit | Deletion) -> e2e.Message
     if isinstance(said, Reaction):
         return e2e.Message(reactionMessage=e2e.ReactionMessage(key=key, text=said.emoji, senderTimestampMS=at))
     if not about.ours:
-        raise RefusedContent("not_ours", "only messages of the account itself can be changed or taken back")
+        raise RefusedContent("content", "only messages of the account itself can be changed or taken back")
     if isinstance(said, Deletion):
         return e2e.Message(protocolMessage=e2e.ProtocolMessage(key=key, type=e2e.ProtocolMessage.REVOKE))
     changed = e2e.ProtocolMessage(

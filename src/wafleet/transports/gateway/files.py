@@ -33,7 +33,7 @@ async def fetched(http: httpx.AsyncClient, place: Place, url: str) -> bytes:
     except httpx.HTTPStatusError as error:
         if error.response.status_code not in _GONE:
             raise
-        raise RefusedContent("media_missing", "the gateway does not have the file any more") from error
+        raise RefusedContent("media_gone", "the gateway does not have the file any more") from error
 
 
 def _request(http: httpx.AsyncClient, place: Place, url: str) -> httpx.Request:

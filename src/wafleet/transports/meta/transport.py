@@ -106,7 +106,7 @@ class Meta:
                 return await fetched(self._graph(keys, own), reference, number=own.number)
         except RefusedAccount as error:
             if error.reason == "sender_missing":  # to Meta, a file is an object like a number
-                raise RefusedContent("media_missing", error.detail) from error
+                raise RefusedContent("media_gone", error.detail) from error
             raise NotSent(error.reason, error.detail) from error
         except OpenError as error:
             raise NotSent(error.reason, error.detail) from error
