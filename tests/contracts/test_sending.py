@@ -2,13 +2,13 @@
 
 import asyncio
 from datetime import UTC, datetime, timedelta
-from functools import reduce
 
 import pytest
 from tests.contracts.examples import EXAMPLES, FILE
 from tests.contracts.subject import PHONE, Holder, Subject, across, only
+from tests.receipts import after_receipts
 
-from wafleet.domain.message import Sending, after_receipt, media
+from wafleet.domain.message import Sending, media
 from wafleet.outbox.contents import fits, fitted
 from wafleet.transports.base import Doubt, MaybeSent, NotSent, SendError, Throttled
 
@@ -45,7 +45,7 @@ async def test_receipts_name_our_message_and_only_tell_more(one: Holder) -> None
     await one.subject.until(lambda: "read" in one.heard.states)
     assert {r.message == out.id or r.provider_id == name for r in one.heard.receipts} == {True}
     assert {r.at.tzinfo is not None for r in one.heard.receipts} == {True}
-    assert reduce(after_receipt, (r.state for r in one.heard.receipts), Sending.SENT) is Sending.READ
+    assert after_receipts(Sending.SENT, (r.state for r in one.heard.receipts)) is Sending.READ
 
 
 @pytest.mark.parametrize("fault", ["receipts_repeated", "receipts_shuffled", "receipts_late"])
@@ -53,7 +53,7 @@ async def test_receipts_in_any_order_and_number_end_at_the_same(one: Holder, fau
     one.fault(fault, seconds=0.05)
     await one.send()
     await one.subject.until(lambda: {"delivered", "read"} <= set(one.heard.states))
-    assert reduce(after_receipt, (r.state for r in one.heard.receipts), Sending.SENT) is Sending.READ
+    assert after_receipts(Sending.SENT, (r.state for r in one.heard.receipts)) is Sending.READ
 
 
 async def test_who_is_not_on_whatsapp_is_refused_and_the_next_is_not(one: Holder) -> None:

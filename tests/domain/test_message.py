@@ -1,9 +1,9 @@
-from functools import reduce
 from random import Random
 
 import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.receipts import after_receipts
 
 from wafleet.domain.message import (
     MOVES,
@@ -19,7 +19,6 @@ from wafleet.domain.message import (
     Template,
     Text,
     about,
-    after_receipt,
     media,
     naming,
     words,
@@ -32,7 +31,7 @@ START = st.sampled_from([Sending.SENDING, Sending.SENT, Sending.UNKNOWN])
 @given(START, st.lists(RECEIPTS, max_size=6), st.randoms())
 def test_receipts_may_come_in_any_order_and_any_number(start: Sending, receipts: list[Sending], random: Random) -> None:
     shuffled = random.sample(receipts + receipts, k=2 * len(receipts))
-    assert reduce(after_receipt, shuffled, start) == reduce(after_receipt, receipts, start)
+    assert after_receipts(start, shuffled) == after_receipts(start, receipts)
 
 
 def test_every_state_has_its_moves_and_the_ends_have_none() -> None:

@@ -8,7 +8,6 @@ from docs import generate
 
 import wafleet.outbox
 import wafleet.transports
-
 from wafleet.domain.account import REASONS
 from wafleet.domain.failures import FAILURES
 from wafleet.transports.base import RefusedAccount, SendError

@@ -54,7 +54,7 @@ class AccountBody(Body):
 
     name: Name
     phone: Phone
-    transport: str = Field(max_length=50, examples=["simulated"])
+    transport: str = Field(max_length=50, examples=["simulator"])
     tenant: str | None = Field(
         None, max_length=100, description="id or name; needed from those who reach the whole fleet"
     )

@@ -10,6 +10,7 @@ from wafleet.accounts import ANSWERED, Accounts, Asks, Callees, Fleet, FleetFile
 from wafleet.app.faces import VERSION, build_faces
 from wafleet.app.motion import FILES, INBOX, in_motion
 from wafleet.app.parts import App, Engine, Slices
+from wafleet.app.transports import build_transports
 from wafleet.config import Settings
 from wafleet.engine import bus
 from wafleet.engine.clock import Clock, SystemClock
@@ -26,7 +27,6 @@ from wafleet.media import MediaStore, place
 from wafleet.outbox import Lanes, Outbox
 from wafleet.tenants import Auth, Tenants
 from wafleet.transports.base import Transport
-from wafleet.transports.built import built
 from wafleet.transports.calls import Calls
 
 __all__ = ["App", "Engine", "Slices", "open_app"]
@@ -43,10 +43,11 @@ async def open_app(
     async with AsyncExitStack() as stack:
         engine = await _engine(stack, settings, clock or SystemClock())
         media = _media(engine, settings)
-        reach = built(stack, settings, keep_media=media.keep) if transports is None else transports
-        slices = await _slices(engine, settings, reach, media)
+        if transports is None:
+            transports = build_transports(stack, settings, keep_media=media.keep)
+        slices = await _slices(engine, settings, transports, media)
         stopping = asyncio.Event()
-        http = build_faces(engine, slices, reach, settings, stopping)
+        http = build_faces(engine, slices, transports, settings, stopping)
         await engine.node.join()
         await stack.enter_async_context(in_motion(engine, slices, settings, stopping))
         yield App(settings=settings, engine=engine, slices=slices, http=http, stopping=stopping)

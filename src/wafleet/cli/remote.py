@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from wafleet.client.fleet_answers import FleetRow, Totals
 
 SHOWN = 20
-WANTED_OFF = frozenset({"disabled"})
 
 
 def add_to(app: typer.Typer) -> None:

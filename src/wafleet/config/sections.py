@@ -29,6 +29,9 @@ def _words(value: object) -> object:
 Roles = Annotated[frozenset[Role], BeforeValidator(_words)]
 
 
+ANSWER: Final = "a request without an answer for this long may have been carried out"
+
+
 class NodeSettings(BaseModel, frozen=True, extra="forbid"):
     """This running process among its peers."""
 
@@ -81,7 +84,6 @@ class OutboxSettings(BaseModel, frozen=True, extra="forbid"):
     max_attempts: int = Field(
         default=5, ge=1, le=100, description="tries that never reached the network, then it failed"
     )
-    answer_limit_s: float = Field(default=10, gt=0, le=600, description="the network has this long to answer")
     media_at_once: int = Field(default=8, ge=1, le=1000, description="messages with files that a node sends at a time")
     per_second: float | None = Field(default=None, gt=0, le=10_000, description="messages per second; none: no limit")
     burst: int = Field(default=1, ge=1, le=10_000, description="messages that may go at once after a pause")
@@ -141,6 +143,7 @@ class SimulatorSettings(BaseModel, frozen=True, extra="forbid"):
     auto_scan_s: float | None = Field(
         default=None, ge=0, le=3600, description="QR codes are scanned after this; none: never"
     )
+    answer_s: float = Field(default=10, gt=0, le=120, description=ANSWER)
 
 
 class DevicesSettings(BaseModel, frozen=True, extra="forbid"):
@@ -162,9 +165,6 @@ class DevicesSettings(BaseModel, frozen=True, extra="forbid"):
     checkpoint_s: float = Field(
         default=10, gt=0, le=3600, description="changed sessions are copied to the database this often"
     )
-
-
-ANSWER: Final = "a request without an answer for this long may have been carried out"
 
 
 class TwilioSettings(BaseModel, frozen=True, extra="forbid"):

@@ -46,11 +46,6 @@ MOVES: Final[Mapping[Sending, frozenset[Sending]]] = {
 }
 
 
-def after_receipt(now: Sending, receipt: Sending) -> Sending:
-    """Apply a receipt that may be late, early or repeated: one that teaches nothing changes nothing."""
-    return receipt if receipt in MOVES[now] else now
-
-
 class Media(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """A file in the media store."""
 

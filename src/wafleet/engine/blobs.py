@@ -6,7 +6,6 @@ import errno
 import hashlib
 import os
 import re
-import shutil
 import tempfile
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator
 from contextlib import asynccontextmanager
@@ -123,11 +122,6 @@ class FolderStore:
 
     async def older_than(self, age_s: float) -> list[str]:
         return await asyncio.to_thread(self._older_than, age_s)
-
-    async def free_bytes(self) -> int:
-        """Return how much room the disk has left."""
-        await asyncio.to_thread(self._folder.mkdir, parents=True, exist_ok=True)
-        return (await asyncio.to_thread(shutil.disk_usage, self._folder)).free
 
     async def sweep(self, *, older_than_s: float = STALE_S) -> int:
         """Remove parts that a killed program left behind and return how many."""

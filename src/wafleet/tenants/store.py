@@ -137,11 +137,6 @@ async def user_by_id(tx: Tx, id: UUID) -> User | None:
     return found[0] if found else None
 
 
-async def user_by_email(tx: Tx, email: str) -> User | None:
-    found = await users(tx, email=email)
-    return found[0] if found else None
-
-
 async def update_user(
     tx: Tx, *, id: UUID, name: str | None = None, disabled: bool | None = None, password_hash: str | None = None
 ) -> None:

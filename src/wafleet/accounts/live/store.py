@@ -213,6 +213,20 @@ async def end_removal(tx: Tx, *, account: AccountId) -> None:
     await tx.run(sql, account=account)
 
 
+async def without_a_session(tx: Tx, *, accounts: Sequence[AccountId], transport: str) -> list[AccountId]:
+    """Return those of `accounts` that have no session on a transport, and are about to get or to lose none.
+
+    Accounts that this database has never heard of are not among them: they may be those of another one.
+    """
+    sql = """
+        select id from accounts
+         where id = any(%(accounts)s) and remove_until is null
+           and (deleted_at is not null or transport <> %(transport)s
+                or (credentials is null and state <> 'linking'))
+    """
+    return [AccountId(row[0]) for row in await tx.tuples(sql, accounts=list(accounts), transport=transport)]
+
+
 async def client_refused(tx: Tx, *, client: str) -> bool:
     """Note that WhatsApp refuses a client, with its event the first time. True: this was the first time."""
     sql = """

@@ -1,13 +1,14 @@
 """Removes what transports keep on this disk for accounts that are gone, have moved, or whose linking was cut short."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from typing import Protocol, cast
 
 import structlog
 
+from wafleet.accounts.live import store
 from wafleet.accounts.live.held import Held
 from wafleet.domain.ids import AccountId
-from wafleet.engine.db import Db, Tx
+from wafleet.engine.db import Db
 from wafleet.transports.base import Transport
 
 log = structlog.get_logger(__name__)
@@ -39,7 +40,7 @@ class Tidying:
             if not left:
                 continue
             async with self._db.fleet_tx() as tx:
-                done = await _without_a_session(tx, accounts=left, transport=kind)
+                done = await store.without_a_session(tx, accounts=left, transport=kind)
             for account in done:
                 if not self._holds(account, kind):
                     log.info("account_folder_removed", account=str(account))
@@ -48,17 +49,3 @@ class Tidying:
     def _holds(self, account: AccountId, kind: str) -> bool:
         held = self._held.get(account)
         return held is not None and held.row.transport == kind
-
-
-async def _without_a_session(tx: Tx, *, accounts: Sequence[AccountId], transport: str) -> list[AccountId]:
-    """Return those of `accounts` that have no session on a transport, and are about to get or to lose none.
-
-    Accounts that this database has never heard of are not among them: they may be those of another one.
-    """
-    sql = """
-        select id from accounts
-         where id = any(%(accounts)s) and remove_until is null
-           and (deleted_at is not null or transport <> %(transport)s
-                or (credentials is null and state <> 'linking'))
-    """
-    return [AccountId(row[0]) for row in await tx.tuples(sql, accounts=list(accounts), transport=transport)]

@@ -11,13 +11,13 @@ from wafleet.transports.simulated import Simulated
 from wafleet.transports.twilio import Twilio
 
 
-def built(stack: AsyncExitStack, settings: Settings, *, keep_media: KeepsMedia) -> dict[str, Transport]:
+def build_transports(stack: AsyncExitStack, settings: Settings, *, keep_media: KeepsMedia) -> dict[str, Transport]:
     """Build them; leaving `stack` closes them."""
     found: dict[str, Transport] = {}
-    public_url, answer_s = settings.public_url or "", settings.outbox.answer_limit_s
+    public_url = settings.public_url or ""
     if settings.simulator.enabled:
         folder = settings.simulator.folder or settings.data_dir / "simulator"
-        found["simulator"] = simulated = Simulated.at(folder, answer_s=answer_s)
+        found["simulator"] = simulated = Simulated.at(folder, answer_s=settings.simulator.answer_s)
         stack.push_async_callback(simulated.close)
     if settings.devices.enabled:
         folder = settings.data_dir / "devices"
