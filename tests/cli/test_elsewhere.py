@@ -9,6 +9,9 @@ import pytest
 from tests.cli.commands import Shell
 from tests.cli.served import KITCHEN, OFFICE, PUBLIC, Served, until
 
+from wafleet.accounts.providers import CREDENTIALS
+from wafleet.cli.pairs import SECRETS
+from wafleet.console.ways import entries_of
 from wafleet.transports.twilio.hooks import sign
 
 TOKEN = "auth-token-that-nobody-may-see"
@@ -55,6 +58,33 @@ def test_a_webhook_that_was_not_called_ends_with_3_until_it_was(
     told = shell("accounts", "webhook", "Terrace", "--json").json()
     assert (told["url"], told["complete"]) == (PUBLIC + path, True)
     assert "signature" in told["call_refused"]
+
+
+def test_a_number_at_a_provider_is_added_pair_by_pair_in_either_spelling(
+    at_served: Served, shell: Shell, typed: Callable[[str], None]
+) -> None:
+    typed(f"{TOKEN}\n")
+    pairs = ("account_sid=AC" + "1" * 32, "authToken=-", "senderSid=XE" + "0" * 32, "waba_id=102290129340398")
+    given = [part for pair in pairs for part in ("--set", pair)]
+    ran = shell("accounts", "add", "Cellar", "+14155238809", "--tenant", KITCHEN, "--transport", "twilio", *given)
+    assert ran.status == 0, ran.err
+    assert f"Enter this address at the provider: {PUBLIC}/hooks/twilio/" in ran.out
+    assert TOKEN not in ran.out + ran.err
+    made = shell("accounts", "show", "Cellar", "--json").json()
+    assert made["settings"]["twilio"] == {"sender_sid": "XE" + "0" * 32, "waba_id": "102290129340398"}
+    at_served.settled("Cellar")
+
+
+def test_every_credential_is_known_as_a_secret_to_the_terminal_and_to_the_forms() -> None:
+    known = {one.name for several in CREDENTIALS.values() for one in several}
+    assert known == SECRETS
+    for kind, several in CREDENTIALS.items():
+        entered = [one for one in entries_of(kind, platform=True) if one.path.startswith("credentials.")]
+        assert {one.name for one in entered} == {one.name for one in several}
+        assert {one.name for one in entered if one.needed} == {one.name for one in several if one.needed}
+        assert {one.name for one in entered if not (one.secret or one.made_up)} == {
+            one.name for one in several if one.public
+        }
 
 
 @pytest.mark.parametrize(

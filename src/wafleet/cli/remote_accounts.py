@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import sys
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from wafleet.cli.calling import AccountName, connected, now, sure
 from wafleet.cli.options import DataDir, Json, JsonLines, TenantName, duration, words
+from wafleet.cli.pairs import Pairs, divided, read_pairs
 from wafleet.cli.sentences import NOT_WELL
 from wafleet.cli.tables import ago, facts, moment, put_json, put_lines, show, span, state, table
 
 if TYPE_CHECKING:
+    from wafleet.client import Client
     from wafleet.client.fleet_answers import Account
 
 accounts = typer.Typer(no_args_is_help=True, help="Look at, add, change, start and stop the fleet's numbers.")
+
+CALL_US: Final = frozenset({"twilio", "meta", "gateway"})
 
 Role = Annotated[str | None, typer.Option(help="What it is for: primary, sales, ...")]
 Priority = Annotated[int | None, typer.Option(help="Higher starts first.")]
@@ -69,17 +73,24 @@ def add(
     metadata: Metadata = None,
     settings: Settings = None,
     disabled: Annotated[bool, typer.Option("--disabled", help="Do not start it yet.")] = False,
+    given: Pairs = None,
     credentials_stdin: Secret = False,
     as_json: Json = False,
     data_dir: DataDir = None,
 ) -> None:
-    """Add an account. `wafleet link` comes next, where its transport links a phone."""
+    """Add an account. `wafleet link` comes next, where its transport links a phone.
+
+    At a provider, --set names what it needs: --transport meta --set phoneNumberId=106... --set accessToken=-
+    """
     fields = _fields(
         role=role, priority=priority, metadata=metadata, settings=settings, credentials_stdin=credentials_stdin
     )
+    own, credentials = divided(transport, read_pairs(given))
+    fields |= {"settings": fields.get("settings", {}) | own} if own else {}
+    fields |= {"credentials": credentials} if credentials else {}
     with connected(data_dir) as client:
         made = client.create_account(name, phone, transport, tenant=tenant, enabled=not disabled, **fields)
-    answer(made, as_json)
+        answer_with_address(client, made, as_json)
 
 
 @accounts.command("update")
@@ -264,6 +275,13 @@ def _table(found: list[Account]) -> None:
 def _active(one: Account) -> str:
     last = max((at for at in (one.last_inbound_at, one.last_sent_at) if at), default=None)
     return ago(last, now())
+
+
+def answer_with_address(client: Client, one: Account, as_json: bool) -> None:
+    """Show all of one account and, where a provider calls us, the address to enter there."""
+    answer(one, as_json)
+    if one.transport in CALL_US and not as_json:
+        show(f"\nEnter this address at the provider: {client.webhook(one.id).url}")
 
 
 def answer(one: Account, as_json: bool) -> None:
