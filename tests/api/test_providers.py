@@ -65,6 +65,7 @@ class Place:
     app: App
     http: httpx.AsyncClient
     twilio: Provider
+    world: World
 
     async def account(self, id: str) -> dict[str, Any]:
         return (await self.http.get(f"/api/v1/accounts/{id}")).json()
@@ -103,14 +104,14 @@ class Place:
 
 @asynccontextmanager
 async def opened(dsn: str, folder: Path) -> AsyncGenerator[Place]:
-    provider = Provider()
+    provider, world = Provider(), World(seed=1)
     settings = Settings(
         data_dir=folder, database_url=dsn, admin_password=SecretStr("three plain words"), public_url=PUBLIC
     )
     twilio = Twilio(public_url=PUBLIC, http=httpx.AsyncClient(transport=httpx.MockTransport(provider.answer)))
     async with (
         twilio,
-        Simulated.within(World(seed=1)) as simulated,
+        Simulated.within(world) as simulated,
         open_app(settings, transports={"simulator": simulated, "twilio": twilio}) as app,
     ):
         office = await app.slices.tenants.create(ADMIN, "Office")
@@ -118,7 +119,7 @@ async def opened(dsn: str, folder: Path) -> AsyncGenerator[Place]:
         headers = {"Authorization": f"Bearer {made.secret}", "X-Restaurant-Id": "office"}
         transport = httpx.ASGITransport(app.http)
         async with httpx.AsyncClient(transport=transport, base_url="http://wafleet", headers=headers) as http:
-            yield Place(app, http, provider)
+            yield Place(app, http, provider, world)
 
 
 @pytest.fixture

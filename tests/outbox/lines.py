@@ -53,6 +53,7 @@ class Line:
                 accounts=[self.account],
                 epochs=[lease.epoch],
                 rooms=[room],
+                transports=["simulator"],
                 cooling=cooling,
                 **more,
             )

@@ -56,7 +56,7 @@ async def test_a_lane_that_lost_its_lease_neither_claims_nor_settles(line: Line)
     line.node = "n2"
     async with line.db.fleet_tx() as tx:
         (adopted,) = await store.adopt(tx, accounts=[line.account], epochs=[new.epoch])
-    assert (adopted.id, adopted.state) == (first, Sending.SENDING)
+    assert (adopted.id, adopted.state, adopted.transport) == (first, Sending.SENDING, "simulator")
     assert not await line.settle(claim, Sending.SENT, provider_id="p")  # the old node wakes with an answer
     assert await line.state(first) == "sending"
     assert await line.state(second) == "queued"

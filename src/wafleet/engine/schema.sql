@@ -318,6 +318,7 @@ CREATE TABLE outbox (
     read_at timestamp with time zone,
     ended_at timestamp with time zone,
     said jsonb,
+    transport text,
     CONSTRAINT outbox_state_check CHECK ((state = ANY (ARRAY['queued'::text, 'sending'::text, 'sent'::text, 'delivered'::text, 'read'::text, 'failed'::text, 'unknown'::text, 'cancelled'::text])))
 )
 WITH (fillfactor='60');

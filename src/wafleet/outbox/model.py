@@ -78,6 +78,7 @@ class Stranded:
     claims: int
     state: Sending  # SENDING, or SENT when only its receipts may be missing
     provider_id: str | None
+    transport: str | None  # on which it went; None: from before that was noted
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "state", Sending(self.state))

@@ -49,7 +49,6 @@ _REFUSED: Final[Mapping[str, type[SendError]]] = {
     "refused": Refused,
 }
 _LINK_S: Final = 600.0  # the network ends an attempt long before
-_NAMED: Final = "3EB0"  # what the names begin with that the simulator gives
 _PING_S: Final = 60.0  # so that a ping nobody waits for does not stay; the caller's limit is shorter
 _BACKOFF_S: Final = (0.1, 5.0)  # between attempts to reach the simulator
 
@@ -196,7 +195,7 @@ class _Session:
     async def find(self, messages: Sequence[Doubt]) -> Mapping[MessageId, Found | None]:
         """Ask what became of messages; one that is left out, the network cannot tell. Raises SendError."""
         try:
-            answer = await self._channel.find([one.id.bytes for one in messages if _may_know(one)], self._answer_s)
+            answer = await self._channel.find([one.id.bytes for one in messages], self._answer_s)
         except (Gone, NoAnswer, Refusal) as e:
             raise NotSent("network", str(e)) from e
         found: dict[MessageId, Found | None] = {_message(ref): None for ref in answer.absent}
@@ -217,11 +216,6 @@ class _Session:
     async def close(self) -> None:
         """End the session; the account stays linked."""
         self._channel.leave()
-
-
-def _may_know(message: Doubt) -> bool:
-    """Tell whether this network may have taken a message: of a number that moved here, others named some."""
-    return not message.provider_id or message.provider_id.startswith(_NAMED)
 
 
 class _Hears:

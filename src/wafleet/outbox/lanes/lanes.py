@@ -217,6 +217,7 @@ class Lanes:
                 accounts=[lane.live.account for lane, _ in wanted],
                 epochs=[lane.live.lease.epoch for lane, _ in wanted],
                 rooms=[room for _, room in wanted],
+                transports=[lane.live.transport for lane, _ in wanted],
                 cooling=held.cooling,
                 reached=held.reached,
             )

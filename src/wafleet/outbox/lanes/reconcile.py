@@ -26,7 +26,8 @@ class Reconcile:
     """Settles what earlier sessions of an account left under way, by the network's word.
 
     The session is new, so nothing of an earlier one can still go out (`Transport.open`): what the network does not
-    have now, it never will, and may be sent again. What it cannot tell is unknown, and stays so.
+    have now, it never will, and may be sent again. What it cannot tell is unknown, and stays so: also what another
+    network has, where the account moved meanwhile.
     """
 
     def __init__(self, *, db: Db, clock: Clock, settling: Settling) -> None:
@@ -38,7 +39,7 @@ class Reconcile:
     async def session(self, live: Live) -> None:
         """Settle everything an earlier session left. Raises SendError when the network cannot be asked."""
         stranded = await self.batch.put((live.account, live.lease.epoch))
-        found = await self._ask(live, stranded)
+        found = await self._ask(live, [one for one in stranded if one.transport in {None, live.transport}])
         answers = [self._settling.batch.put(one) for one in outcomes(stranded, found)]
         news = receipts(stranded, found, now=self._clock.now())
         answers += [self._settling.batch.put((live.account, receipt)) for receipt in news]

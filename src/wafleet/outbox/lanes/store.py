@@ -32,25 +32,30 @@ async def claim(
     accounts: Sequence[AccountId],
     epochs: Sequence[int],
     rooms: Sequence[int],
+    transports: Sequence[str],
     cooling: Collection[ConversationId] = (),
     reached: Mapping[AccountId, timedelta] = NOBODY,
 ) -> list[Claim]:
     """Put due messages on the wire, per account at most its room, replies first, in each conversation's order.
 
     Nothing for an account whose lease has changed hands or run out. One message per conversation is on the wire at a
-    time (unique index outbox_one_on_the_wire); a later one waits while an earlier one, or a reply, is due. Those of
-    `cooling` wait as well. `reached`: accounts that may begin no more today, and how long a customer's message opens.
+    time (unique index outbox_one_on_the_wire); a later one waits while an earlier one, or a reply, is due.
+
+    transports  of the accounts' sessions: noted with each message, since no other network can tell what became of it
+    cooling     conversations that wait as well
+    reached     accounts that may begin no more today, and how long a customer's message opens
     """
     await _keep_to_ordered_indexes(tx)
     rows = await tx.tuples(
         """
         with w as (
-            select w.* from unnest(%(accounts)b::uuid[], %(epochs)b::bigint[], %(rooms)b::int[], %(opens)b::float8[])
-                   as w (account_id, epoch, room, open_s)
+            select w.* from unnest(%(accounts)b::uuid[], %(epochs)b::bigint[], %(rooms)b::int[], %(transports)b::text[],
+                                   %(opens)b::float8[])
+                   as w (account_id, epoch, room, transport, open_s)
               join leases l on l.name = 'account:' || w.account_id and l.epoch = w.epoch
                            and l.holder = %(node)s and l.expires_at > now()
         ), picked as (
-            select p.message_id, w.epoch from w cross join lateral (
+            select p.message_id, w.epoch, w.transport from w cross join lateral (
                 select o.message_id
                   from (select * from outbox
                          where account_id = w.account_id and state = 'queued' and due_at <= now()
@@ -70,7 +75,7 @@ async def claim(
                  order by o.priority, o.due_at, o.seq limit w.room) p
         ), taken as (
             update outbox o set state = 'sending', epoch = p.epoch, claims = o.claims + 1, attempts = o.attempts + 1,
-                   sending_at = now(), retry_at = null
+                   transport = p.transport, sending_at = now(), retry_at = null
               from picked p where o.message_id = p.message_id and o.state || '' = 'queued'
             returning o.message_id, o.account_id, o.conversation_id, o.epoch, o.claims, o.attempts, o.seq
         )
@@ -84,6 +89,7 @@ async def claim(
         accounts=list(accounts),
         epochs=list(epochs),
         rooms=list(rooms),
+        transports=list(transports),
         opens=[reached[one].total_seconds() if one in reached else -1.0 for one in accounts],
         node=node,
         cooling=list(cooling),
@@ -189,12 +195,13 @@ async def adopt(tx: Tx, *, accounts: Sequence[AccountId], epochs: Sequence[int])
         ), adopted as (
             update outbox o set epoch = w.epoch from w
              where o.account_id = w.account_id and o.state = 'sending' and o.epoch <= w.epoch
-            returning o.message_id as id, o.account_id as account, o.epoch, o.claims, o.state, o.provider_id
+            returning o.message_id as id, o.account_id as account, o.epoch, o.claims, o.state, o.provider_id,
+                      o.transport
         )
         select * from adopted
         union all
         select s.* from w cross join lateral (
-            select o.message_id, o.account_id, o.epoch, o.claims, o.state, o.provider_id from outbox o
+            select o.message_id, o.account_id, o.epoch, o.claims, o.state, o.provider_id, o.transport from outbox o
              where o.account_id = w.account_id and o.state = 'sent' and o.sent_at > now() - interval '1 hour'
              order by o.sent_at desc limit %(most)s) s
         """,
