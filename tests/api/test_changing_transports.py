@@ -21,6 +21,7 @@ from wafleet.clientlib import Unusable, find
 from wafleet.config import Settings
 from wafleet.simulator.gateway import Gateway as Standin
 from wafleet.simulator.gateway_api import listening
+from wafleet.simulator.gateway_hooks import signature
 from wafleet.simulator.local import Local
 from wafleet.simulator.orders import Say
 from wafleet.simulator.wire import Wire
@@ -148,6 +149,24 @@ async def test_a_passkey_that_the_phone_asks_for_is_said_with_what_to_do(office:
     world.linking.scan(PHONE, qr=shown["qr"])
     ended = await office.in_state(account, "logged_out", "passkey")
     assert "the gateway's own dashboard" in ended["detail"]
+
+
+async def test_a_gateway_that_a_number_has_left_says_nothing_of_it_any_more(office: Office, world: World) -> None:
+    account = await office.added("gateway", credentials=KEYS, settings={"gateway": {"session": "desk"}})
+    await office.asked(f"{account}/link", again=True)
+    await linked(office, world, account)
+    await office.asked(f"{account}/move", **AT_TWILIO)
+    before = await office.in_state(account, "online")
+    said = {"event": "session.status", "session": "desk", "payload": {"status": "SCAN_QR_CODE"}}
+    body = json.dumps(said).encode()
+    headers = {"content-type": "application/json", "X-Webhook-Hmac": signature(HMAC_KEY, body)}
+    async with httpx.AsyncClient(transport=httpx.ASGITransport(office.app.http), base_url="http://wafleet") as http:
+        path = f"/hooks/gateway/{account.rpartition('/')[2]}"
+        assert (await http.post(path, content=body, headers=headers)).status_code == 200
+    after = (await office.http.get(account)).json()
+    assert (after["state"], after["reason"], after["provider"]) == ("online", "", before["provider"])
+    async with office.app.engine.db.fleet_tx() as tx:
+        assert not await tx.tuples("select data from events where kind = 'account.status'")
 
 
 async def test_secrets_of_a_number_that_moves_are_in_no_answer_event_log_line_or_audit_entry(

@@ -141,8 +141,8 @@ async def taking(db: Db, *, calls: Mapping[str, Any] | None = None) -> AsyncGene
         done.set_result(True)
         return done
 
-    def sign(account: AccountId, one: Sign) -> "asyncio.Future[bool]":
-        return signs.batch.put(Said(account, one))
+    def sign(account: AccountId, transport: str, one: Sign) -> "asyncio.Future[bool]":
+        return signs.batch.put(Said(account, transport, one))
 
     takers = Takers(inbox.accept, receipt, sign, inbox.__len__)
     hooks = Hooks(calls=calls or {KIND: Network()}, callees=callees, takers=takers, public_url=PUBLIC)

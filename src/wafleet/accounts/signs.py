@@ -32,11 +32,14 @@ LONGEST: Final = 500
 
 class Said(NamedTuple):
     account: AccountId
+    transport: str  # whose network said it; its account may have moved since
     sign: Sign
 
 
 class Signs:
     """Keeps what networks say; what was said before, in the same words, changes nothing.
+
+    Nor does what a network says of an account that has moved away from it.
 
     changed  called after the commit with the accounts whose row changed
     """
@@ -55,7 +58,7 @@ class Signs:
 
     async def _take(self, tx: Tx, standing: dict[AccountId, Standing], one: Said) -> bool:
         before = standing.get(one.account)
-        if before is None or one.sign.kind not in KINDS:
+        if before is None or before.transport != one.transport or one.sign.kind not in KINDS:
             return False
         sign = replace(one.sign, value=clean(one.sign.value)[:LONGEST], detail=clean(one.sign.detail)[:LONGEST])
         after = standing[one.account] = replace(before, provider=noted(before.provider, sign))

@@ -16,6 +16,7 @@ class Standing:
 
     id: AccountId
     tenant_id: TenantId
+    transport: str
     provider: dict[str, str]
     state: State
     reason: str
@@ -29,7 +30,7 @@ async def hold(tx: Tx, accounts: Sequence[AccountId]) -> dict[AccountId, Standin
     rows = await tx.all(
         Standing,
         """
-        select id, tenant_id, provider, state, reason from accounts
+        select id, tenant_id, transport, provider, state, reason from accounts
          where id = any(%(accounts)s) and deleted_at is null order by id for no key update
         """,
         accounts=list(accounts),

@@ -145,7 +145,7 @@ def _live(
         told=engine.told,
         clients={"device": clientlib.FULL_NAME},
         answered=lambda ask: engine.wakes.wake(ANSWERED, str(ask)),
-        signed=lambda account, sign: signs.batch.put(Said(account, sign)),
+        signed=lambda account, transport, sign: signs.batch.put(Said(account, transport, sign)),
     )
 
 

@@ -43,7 +43,7 @@ class Takers(NamedTuple):
 
     inbound: Callable[[TenantId, AccountId, Inbound], Stored]
     receipt: Callable[[AccountId, Receipt], Stored]
-    sign: Callable[[AccountId, Sign], Stored]
+    sign: Callable[[AccountId, str, Sign], Stored]
     waiting: Callable[[], int]  # how much is not stored yet
 
 
@@ -160,7 +160,7 @@ class Hooks:
             case Receipt():
                 return self._takers.receipt(to.account, what)
             case Sign():
-                return self._takers.sign(to.account, what)
+                return self._takers.sign(to.account, to.transport, what)
 
     async def _committed(self, stored: Sequence[Stored]) -> None:
         """Return once all is committed. Raises what kept it from that, and Unavailable after some seconds."""

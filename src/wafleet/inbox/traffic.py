@@ -33,7 +33,7 @@ class SessionTraffic:
 def takers(inbox: Inbox, lanes: Lanes, signs: Signs) -> Takers:
     """Return who stores what calls say."""
 
-    def sign(account: AccountId, said: Sign) -> "asyncio.Future[bool]":
-        return signs.batch.put(Said(account, said))
+    def sign(account: AccountId, transport: str, said: Sign) -> "asyncio.Future[bool]":
+        return signs.batch.put(Said(account, transport, said))
 
     return Takers(inbox.accept, lanes.heard, sign, lambda: len(inbox))

@@ -37,7 +37,7 @@ class LiveFleet:
     told     called after state changes were committed, so that readers of the event log start at once
     clients  by transport: name and version of the program that speaks for its accounts
     answered  called with the id of a question to WhatsApp once its answer is stored
-    signed   called with what networks say of accounts themselves
+    signed   called with what networks say of accounts themselves, and by which transport they said it
     probe_s  of a client that WhatsApp refuses as too old, one account tries this often
     """
 
@@ -56,7 +56,7 @@ class LiveFleet:
         clients: Mapping[str, str] | None = None,
         probe_s: float = PROBE_S,
         answered: Callable[[UUID], None] = lambda id: None,
-        signed: Callable[[AccountId, Sign], object] = lambda account, sign: None,
+        signed: Callable[[AccountId, str, Sign], object] = lambda account, transport, sign: None,
     ) -> None:
         held: dict[AccountId, Held] = {}
         self._db, self._node, self._told = db, node, told

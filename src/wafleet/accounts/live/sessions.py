@@ -57,7 +57,7 @@ class Sessions:
         traffic: Traffic,
         settings: SessionsSettings,
         held: Mapping[AccountId, Held],
-        signed: Callable[[AccountId, Sign], object] = lambda account, sign: None,
+        signed: Callable[[AccountId, str, Sign], object] = lambda account, transport, sign: None,
     ) -> None:
         self._clock, self._node, self._states, self._linker = clock, node, states, linker
         self._signed = signed
@@ -148,7 +148,7 @@ class Sessions:
 
     def signed(self, live: Live, sign: Sign) -> None:
         """Keep what the network said of an account. What it means for a session it said by opening or refusing it."""
-        self._signed(live.account, dataclasses.replace(sign, reason=""))
+        self._signed(live.account, live.transport, dataclasses.replace(sign, reason=""))
 
     def now(self) -> float:
         return self._clock.monotonic()
