@@ -2,6 +2,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from wafleet.domain.account import State
+from wafleet.domain.failures import FAILURES
 from wafleet.domain.message import Sending
 from wafleet.outbox import why
 
@@ -31,6 +32,14 @@ def test_each_cause_of_waiting_is_named_with_its_time() -> None:
 
 def test_a_wait_that_is_over_is_not_named() -> None:
     assert said(lane_why="paced", lane_until=NOW, retry_at=NOW, due_at=NOW) == "Waiting for its turn."
+
+
+def test_what_has_failed_promises_no_further_try() -> None:
+    for reason in FAILURES:
+        told = said(Sending.FAILED, reason=reason)
+        assert "Nothing to do" not in told
+        assert "tried again" not in told
+    assert said(Sending.FAILED, reason="provider_away").endswith("fault of its own. Send it again.")
 
 
 def test_what_is_not_waiting_says_where_it_is() -> None:

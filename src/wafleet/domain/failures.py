@@ -12,7 +12,13 @@ class Failure:
     sentence: str  # goes on after "Not sent: ", so without a capital or a full stop of its own
     next_step: str
 
+    @property
+    def last_step(self) -> str:
+        """What to do once the message has failed, so that nothing is tried any more."""
+        return "Send it again." if self.next_step.startswith(_NOTHING) else self.next_step
 
+
+_NOTHING: Final = "Nothing to do"
 _RETRIED: Final = "Nothing to do: it is tried again."
 _ANOTHER: Final = "Look at the detail, change the message, and send it again."
 _TEMPLATE: Final = "Look at the template at the provider: its name, language, blanks and approval."

@@ -53,7 +53,7 @@ def why(
     """
     if state is Sending.FAILED:
         failed = failure(reason)
-        return f"Not sent: {failed.sentence}. {failed.next_step}"
+        return f"Not sent: {failed.sentence}. {failed.last_step}"
     if state is not Sending.QUEUED:
         return _STANDS[state]
     if due_at is not None and due_at > now:

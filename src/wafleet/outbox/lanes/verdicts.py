@@ -12,6 +12,8 @@ FIRST_RETRY: Final = timedelta(seconds=1)
 LONGEST_RETRY: Final = timedelta(minutes=5)
 ACCOUNT_PAUSE: Final = timedelta(seconds=60)  # after the network refused the account, not the message
 AWAY: Final = frozenset({"network", "unsure"})  # the message never left the house: the try does not count
+STORES: Final = frozenset({"media_away", "provider_away"})  # nor does one that only a file store or the provider failed
+LONGEST_AWAY: Final = timedelta(minutes=1)  # until that is looked for again
 
 
 def sent(claim: Claim, provider_id: str) -> Outcome:
@@ -49,6 +51,8 @@ def after_error(claim: Claim, error: SendError, *, max_attempts: int) -> Outcome
             return _outcome(claim, Sending.FAILED, reason=error.reason, detail=error.detail)
         case NotSent() if error.reason in AWAY:
             return again(claim)
+        case NotSent() if error.reason in STORES:
+            return _requeued(claim, error, min(LONGEST_AWAY, backoff(claim.claims)), counted=False)
         case NotSent() if claim.attempts < max_attempts:
             return _requeued(claim, error, backoff(claim.attempts), counted=True)
         case _:
