@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -114,6 +115,24 @@ async def test_a_number_is_for_the_newest_question_and_what_was_touched_for_its_
     assert (got["option"], got["reply_to"]) == ("bring", first["id"])
 
 
+async def test_a_number_is_no_answer_any_more_once_something_else_was_said(plain: Office) -> None:
+    asked = await ask(plain, QUESTION)
+    first = await written(plain, "what do you have?")
+    await ask(plain, {"type": "reaction", "message": first["id"], "emoji": "\U0001f44d"})
+    later = {"text": "see you tomorrow", "due_at": (datetime.now(UTC) + timedelta(hours=1)).isoformat()}
+    assert (await plain.send({"account": str(plain.first.id)} | later)).status_code == 202  # nobody has read that yet
+    assert (await written(plain, "1"))["content"]["option"] == "pick"
+
+    await ask(plain, {"type": "text", "text": "How many portions?"})
+    assert (await written(plain, "2"))["content"] == {"type": "text", "text": "2"}
+    assert (await written(plain, "bring it"))["content"]["option"] == "bring"
+    quoting = {"type": "text", "text": "2", "reply_to": asked["provider_id"]}
+    assert (await written(plain, "", quoting))["content"]["option"] == "bring"
+
+    await ask(plain, QUESTION)
+    assert (await written(plain, "2"))["content"]["option"] == "bring"
+
+
 async def test_an_old_question_is_not_answered_any_more(plain: Office) -> None:
     await ask(plain, QUESTION)
     async with plain.app.engine.db.fleet_tx() as tx:
@@ -180,6 +199,14 @@ def test_every_number_that_is_shown_can_be_written_back(titles: list[str]) -> No
 def test_people_write_numbers_and_titles_in_many_ways(said: str, option: int | None) -> None:
     options = (Option("t", "Tea"), Option("c", "قَهوة"))
     assert chosen(options, said) == (None if option is None else options[option])
+
+
+@pytest.mark.parametrize(("said", "option"), [("4", 1), ("2", None), ("(1)", None), ("two", 0), ("7", None)])
+def test_a_number_that_is_a_title_is_meant_by_it_even_where_other_numbers_are_not(
+    said: str, option: int | None
+) -> None:
+    options = (Option("7", "two"), Option("b", "4"))
+    assert chosen(options, said, numbers=False) == (None if option is None else options[option])
 
 
 def test_the_hint_speaks_the_language_of_the_question() -> None:

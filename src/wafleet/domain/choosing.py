@@ -26,18 +26,23 @@ def numbered(question: Offering) -> Text:
     return Text("\n\n".join(filter(None, (head, question.text, "\n".join(lines), foot, hint))), question.reply_to)
 
 
-def chosen(options: Iterable[Option], said: str) -> Option | None:
+def chosen(options: Iterable[Option], said: str, *, numbers: bool = True) -> Option | None:
     """Return the option that these words name by its title, its number in any digits, or its id; None: no option.
 
     A title goes before a number: of "4 people" and "2 people" the first is meant by "4 people" alone, but of the
     titles "4" and "2" it is meant by "4".
+
+    numbers  whether a bare number may be an answer that is no title: it may mean something else by now
     """
     known, plain = list(options), _plain(said)
     for option in known:
         if plain and plain == _plain(option.title):
             return option
-    if _NUMBER.fullmatch(plain) and 0 < int(plain) <= len(known):
-        return known[int(plain) - 1]
+    if _NUMBER.fullmatch(plain):
+        if not numbers:
+            return None
+        if 0 < int(plain) <= len(known):
+            return known[int(plain) - 1]
     return next((option for option in known if plain and plain == _plain(option.id)), None)
 
 

@@ -1,6 +1,7 @@
 """Answers to questions: what a customer touched, or wrote because they had nothing to touch, becomes their choice."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
@@ -19,7 +20,16 @@ from wafleet.outbox import Talk
 ANSWERED_WITHIN: Final = timedelta(hours=24)  # after that a number is just a number
 _content: Final[msgspec.json.Decoder[Content]] = msgspec.json.Decoder(Content)
 
-Questions = Mapping[UUID, Sequence[Option]]
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a question offered."""
+
+    options: Sequence[Option]
+    over: bool  # something else was said since, which a bare number may answer as well
+
+
+Questions = Mapping[UUID, Asked]
 
 
 async def understood(
@@ -34,9 +44,9 @@ async def understood(
     }
     if not wanted:
         return list(arrivals)
-    known: dict[UUID, Sequence[Option]] = {
-        id: asked.options
-        for id, content in await store.questions(tx, sorted(wanted), within=ANSWERED_WITHIN)
+    known: dict[UUID, Asked] = {
+        id: Asked(asked.options, over)
+        for id, content, over in await store.questions(tx, sorted(wanted), within=ANSWERED_WITHIN)
         if isinstance(asked := _content.decode(content), Offering)
     }
     return [
@@ -64,16 +74,19 @@ def _understood(content: Content, arrival: Arrival, talk: Talk, known: Questions
 def answered(content: Text | Choice, asked: Sequence[UUID], known: Questions, *, about: UUID) -> Choice | None:
     """Return the choice that a message makes among what was asked, newest first; None: it makes none.
 
-    One that names its question is for that question alone. Words are for the newest question; what was touched is for
-    the newest that has it.
+    One that names its question is for that question alone. Words are for the newest question, a bare number only until
+    it is over; what was touched is for the newest that has it.
     """
     if about != NOTHING:
         asked = [about] if about in known else []
     if isinstance(content, Text):
-        option = chosen(known[asked[0]], content.text) if asked else None
+        if not asked:
+            return None
+        newest = known[asked[0]]
+        option = chosen(newest.options, content.text, numbers=about != NOTHING or not newest.over)
         return None if option is None else Choice(option.id, option.title, str(asked[0]), content.text)
     for id in asked:
-        for option in known[id]:
+        for option in known[id].options:
             if option.id == content.option:
                 return Choice(option.id, content.title or option.title, str(id), content.said)
     return None

@@ -133,14 +133,19 @@ async def acts_on(tx: Tx, messages: Sequence[UUID]) -> list[tuple[Any, ...]]:
     )
 
 
-async def questions(tx: Tx, messages: Sequence[MessageId], *, within: timedelta) -> list[tuple[MessageId, str]]:
-    """Return (message, content) of those questions that went out, not longer ago than that.
+async def questions(tx: Tx, messages: Sequence[MessageId], *, within: timedelta) -> list[tuple[MessageId, str, bool]]:
+    """Return (message, content, over) of those questions that went out, not longer ago than that.
 
-    The answer may be faster than the network's word that it took the question.
+    The answer may be faster than the network's word that it took the question. One is over once something else was
+    said after it: neither another question, nor what only changed a message or reacted to one.
     """
     rows = await tx.tuples(
         """
-        select m.id, m.content::text
+        select m.id, m.content::text, exists (
+                   select from messages n join outbox s on s.message_id = n.id
+                    where n.conversation_id = m.conversation_id and n.seq > m.seq
+                      and s.state not in ('queued', 'failed', 'cancelled')
+                      and n.content ->> 'type' not in ('buttons', 'choices', 'reaction', 'edit'))
           from messages m join outbox o on o.message_id = m.id
          where m.id = any(%(messages)s::uuid[]) and o.state not in ('queued', 'failed', 'cancelled')
            and coalesce(o.sent_at, o.sending_at) > now() - %(within)s::interval
@@ -148,4 +153,4 @@ async def questions(tx: Tx, messages: Sequence[MessageId], *, within: timedelta)
         messages=list(messages),
         within=within,
     )
-    return [(row[0], row[1]) for row in rows]
+    return [(row[0], row[1], row[2]) for row in rows]
