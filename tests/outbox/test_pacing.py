@@ -10,7 +10,7 @@ from wafleet.accounts import Pace, Quiet
 from wafleet.domain.ids import ConversationId
 from wafleet.outbox.lanes import pacing
 from wafleet.outbox.lanes.pacing import Gauge
-from wafleet.outbox.lanes.pairs import Pairs, waiting
+from wafleet.outbox.lanes.pairs import Pairs, fill, waiting
 from wafleet.outbox.lanes.reach import Reach, tier
 from wafleet.transports.base import Limits
 
@@ -98,9 +98,24 @@ def test_a_recipient_cools_down_alone() -> None:
     pace = Pace(per_recipient_s=6)
     gauge = Gauge(ready_at=NOON, pairs=pacing.pairs(pace, Limits()))
     pacing.spend(pace, gauge, recipient=LAYLA, age=OLD, now=NOON)
-    assert set(waiting(gauge.pairs, NOON + timedelta(seconds=5))) == {LAYLA}
+    assert waiting(gauge.pairs, NOON + timedelta(seconds=5)) == {LAYLA: (NOON + timedelta(seconds=6), "paced")}
     assert waiting(gauge.pairs, NOON + timedelta(seconds=6)) == {}
     assert pacing.allow(pace, gauge, window=16, age=OLD, now=NOON).room == 16
+
+
+def test_of_two_rules_the_one_that_holds_longer_is_named() -> None:
+    rules = pacing.pairs(Pace(per_recipient_s=2), Limits(pair_s=6, pair_burst=2))
+    for now in (NOON, NOON + timedelta(seconds=2)):
+        for rule in rules:
+            rule.spend(LAYLA, now)
+    assert waiting(rules, NOON + timedelta(seconds=3)) == {LAYLA: (NOON + timedelta(seconds=12), "pair_rate")}
+
+
+def test_who_got_too_much_as_the_network_says_waits_until_then_and_nobody_else() -> None:
+    rules, until = pacing.pairs(Pace(per_recipient_s=1), Limits(pair_s=6, pair_burst=45)), NOON + timedelta(minutes=1)
+    fill(rules, LAYLA, until)
+    assert waiting(rules, until - timedelta(seconds=1)) == {LAYLA: (until, "pair_rate")}
+    assert waiting(rules, until) == {}
 
 
 def test_a_burst_to_one_person_is_paid_back_by_waiting() -> None:

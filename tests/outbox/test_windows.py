@@ -1,11 +1,12 @@
 """The 24-hour window and the network's own limits: refused, or waiting, before the network needs to refuse."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, cast
 
 import pytest
 from tests.outbox.lines import Line
@@ -23,11 +24,12 @@ from wafleet.outbox.lanes import store
 from wafleet.simulator.manners import INSTANT
 from wafleet.simulator.orders import Say
 from wafleet.simulator.world import World
-from wafleet.transports.base import Limits, OutsideWindow
+from wafleet.transports.base import Limits, Listener, Number, Outgoing, OutsideWindow, Session, Throttled
 from wafleet.transports.simulated import Simulated
 
 DAY = timedelta(hours=24)
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
+STRANGERS = ["+971550000011", "+971550000012", "+971550000013"]
 TEMPLATE = {"type": "template", "name": "order_ready", "variables": {"1": "Ada"}}
 
 
@@ -42,16 +44,51 @@ class Strict(Simulated):
     )
 
 
-@pytest.fixture
-async def strict(dsn: str, tmp_path: Path) -> AsyncIterator[Office]:
+class Slow(Strict):
+    """One that lets a person wait for a minute after two messages."""
+
+    capabilities = replace(Strict.capabilities, limits=Limits(pair_s=30.0, pair_burst=2))
+
+
+class Full(Strict):
+    """One that says of some people that they got too much, before anybody here thinks so."""
+
+    full: ClassVar[set[str]] = set()
+
+    async def open(self, number: Number, credentials: bytes, listener: Listener) -> Session:
+        session = await super().open(number, credentials, listener)
+        return cast("Session", _Fussy(session, self.full))
+
+
+class _Fussy:
+    def __init__(self, session: Session, full: set[str]) -> None:
+        self._session, self._full = session, full
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._session, name)
+
+    async def send(self, out: Outgoing) -> str:
+        if out.to in self._full:
+            raise Throttled("pair_rate", "131056", retry_after=timedelta(minutes=1))
+        return await self._session.send(out)
+
+
+@asynccontextmanager
+async def opened(dsn: str, folder: Path, kind: type[Strict] = Strict) -> AsyncGenerator[Office]:
     world = World(seed=1, manners=INSTANT)
-    settings = Settings(data_dir=tmp_path, database_url=dsn)
-    async with open_app(settings, transports={"simulator": Strict.within(world)}) as app:
+    settings = Settings(data_dir=folder, database_url=dsn)
+    async with open_app(settings, transports={"simulator": kind.within(world)}) as app:
         first = await new_account(app, "Sharq", "Sales", PHONE, "sales")
         async with await new_client(app, "Sharq") as http:
             office = Office(app, world, first, first, first, http)
             await online(office, str(first.id), PHONE)
             yield office
+
+
+@pytest.fixture
+async def strict(dsn: str, tmp_path: Path) -> AsyncIterator[Office]:
+    async with opened(dsn, tmp_path) as office:
+        yield office
 
 
 async def conversation(office: Office) -> dict[str, Any]:
@@ -150,18 +187,66 @@ async def test_one_person_waits_after_a_burst_and_is_told_why(strict: Office) ->
     assert times[2] - times[0] >= timedelta(seconds=2)
 
 
+async def test_what_people_got_counts_after_a_new_connection_and_who_is_waited_for_is_named(
+    dsn: str, tmp_path: Path
+) -> None:
+    """The first may be written to in half a minute, but only for the second anything waits."""
+    async with opened(dsn, tmp_path, Slow) as slow:
+        for one in STRANGERS[:2]:
+            for _ in range(2):
+                await ask(slow, TEMPLATE, to=one)
+        await _sent_earlier(slow, STRANGERS[0], by=timedelta(seconds=30))
+        await _reconnected(slow)
+        third = (await slow.send({"content": TEMPLATE, "to": STRANGERS[1]})).json()["id"]
+        waits = await slow.until(f"/messages/{third}", lambda seen: "as many messages" in seen["why"])
+        assert waits["state"] == "queued"
+        async with slow.app.engine.db.fleet_tx() as tx:
+            assert await tx.value("select lane_until > now() + interval '40 seconds' from activity")
+        await _sent_earlier(slow, STRANGERS[1], by=timedelta(minutes=2))
+        await _reconnected(slow)
+        await slow.until(f"/messages/{third}", lambda seen: seen["state"] in {"sent", "delivered", "read"})
+
+
+async def _sent_earlier(office: Office, to: str, *, by: timedelta) -> None:
+    async with office.app.engine.db.fleet_tx() as tx:
+        await tx.run(
+            """
+            update outbox o set sending_at = sending_at - %(by)s
+              from conversations c where c.id = o.conversation_id and c.identity = %(to)s
+            """,
+            by=by,
+            to=to,
+        )
+
+
+async def _reconnected(office: Office) -> None:
+    account = f"/accounts/{office.first.id}"
+    before = (await office.http.get(account)).json()["state_since"]
+    assert (await office.http.post(f"{account}/reconnect")).is_success
+    await office.until(account, lambda seen: seen["state"] == "online" and seen["state_since"] != before)
+
+
+async def test_of_whom_the_network_says_that_they_got_too_much_waits_alone(dsn: str, tmp_path: Path) -> None:
+    Full.full = {STRANGERS[0]}
+    async with opened(dsn, tmp_path, Full) as full:
+        first = (await full.send({"content": TEMPLATE, "to": STRANGERS[0]})).json()["id"]
+        await full.until(f"/messages/{first}", lambda seen: "too many messages went to this person" in seen["why"])
+        assert (await ask(full, TEMPLATE, to=STRANGERS[1]))["state"] != "failed"
+        assert (await full.message(first))["state"] == "queued"
+        assert (await full.http.get(f"/accounts/{full.first.id}")).json()["state"] == "online"
+
+
 async def test_people_beyond_the_daily_limit_wait_and_those_who_write_are_answered(strict: Office) -> None:
     async with strict.app.engine.db.fleet_tx() as tx:
         await tx.run("""update accounts set provider = '{"limit": "TIER_2"}' """)
     await strict.app.slices.lanes.limits()
-    strangers = ["+971550000011", "+971550000012", "+971550000013"]
-    ids = [(await strict.send({"content": TEMPLATE, "to": one})).json()["id"] for one in strangers]
+    ids = [(await strict.send({"content": TEMPLATE, "to": one})).json()["id"] for one in STRANGERS]
     for id in ids[:2]:
         await strict.until(f"/messages/{id}", lambda seen: seen["state"] in {"sent", "delivered", "read"})
     held = await strict.until(f"/messages/{ids[2]}", lambda seen: "new conversations" in seen["why"])
     assert held["state"] == "queued"
 
-    assert (await ask(strict, TEMPLATE, to=strangers[0]))["state"] != "failed"  # counted already
+    assert (await ask(strict, TEMPLATE, to=STRANGERS[0]))["state"] != "failed"  # counted already
     await written(strict, "hello?")
     assert (await ask(strict, {"type": "text", "text": "yes?"}))["state"] != "failed"
     assert (await strict.message(ids[2]))["state"] == "queued"

@@ -25,7 +25,7 @@ class Lane:
     resolving: "asyncio.Task[None] | None" = None
     troubled: str = ""  # why the account was called degraded by this lane
     again: bool = False  # something may wait for what is on the wire: claim again once that is settled
-    waits: str = ""  # why it waits, as last noted
+    noted: tuple[str, datetime | None] = ("", None)  # why it waits and until when, as last noted
     ready: bool = False  # what earlier sessions left is settled
 
     def allowance(self, now: datetime) -> Allowance:

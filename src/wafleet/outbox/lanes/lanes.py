@@ -17,7 +17,7 @@ import structlog
 
 from wafleet.accounts import Live, Pace, read_settings
 from wafleet.config import OutboxSettings
-from wafleet.domain.ids import AccountId
+from wafleet.domain.ids import AccountId, ConversationId
 from wafleet.domain.inbound import Receipt
 from wafleet.domain.message import Sending
 from wafleet.engine.clock import Clock
@@ -25,7 +25,7 @@ from wafleet.engine.db import DatabaseAway, Db
 from wafleet.engine.leases import Node
 from wafleet.engine.loops import Loop
 from wafleet.outbox import contents, window
-from wafleet.outbox.lanes import holds, pacing, store, verdicts
+from wafleet.outbox.lanes import holds, pacing, pairs, store, verdicts
 from wafleet.outbox.lanes.doubts import Doubts
 from wafleet.outbox.lanes.holds import Holds
 from wafleet.outbox.lanes.lane import Lane
@@ -195,21 +195,21 @@ class Lanes:
             return
         held = holds.holds((lane for lane, _ in wanted), now := self._now())
         try:
-            claims, waits = await self._claimed(wanted, held, now)
+            claims, waits, people = await self._claimed(wanted, held, now)
         except Exception:
             self._due.update(lane.live.account for lane, _ in wanted)
             raise
         for lane, _ in wanted:
-            why, until = held.why(lane, now) if lane.live.account in waits else ("", None)
+            why, until = held.why(lane, people, now) if lane.live.account in waits else ("", None)
             self._note(lane, why, until)
-            if (soonest := held.soonest(lane.live.account)) is not None:
-                self._wake_at(lane.live.account, (soonest - now).total_seconds())
+            if (soonest := held.soonest(lane.live.account, people)) is not None:
+                self._wake_at(lane.live.account, (soonest.until - now).total_seconds())
         self._start(claims, wanted)
 
     async def _claimed(
         self, wanted: Sequence[tuple[Lane, int]], held: Holds, now: datetime
-    ) -> tuple[list[Claim], set[AccountId]]:
-        """Return what was claimed, and the accounts that have messages which could go but for what holds them back."""
+    ) -> tuple[list[Claim], set[AccountId], set[ConversationId]]:
+        """Return what was claimed, and the accounts and the people whose messages could go but for what holds them."""
         async with self._db.fleet_tx() as tx:
             claims = await store.claim(
                 tx,
@@ -224,9 +224,11 @@ class Lanes:
             begun = await holds.begin(tx, claims, self._lanes, now)
             empty = {*held.people, *held.reached} - {claim.account for claim in claims}
             waits = set(await store.due(tx, accounts=sorted(empty))) if empty else set[AccountId]()
+            cooling = held.cooling
+            people = await store.waited_for(tx, conversations=cooling) if cooling else set[ConversationId]()
         for account, n in begun.items():
             cast("Reach", self._lanes[account].reach).add(n, now)
-        return claims, waits
+        return claims, waits, people
 
     def _wanted(self) -> list[tuple[Lane, int]]:
         due, self._due = self._due, set()
@@ -287,7 +289,7 @@ class Lanes:
         except MaybeSent as error:
             return self._doubt(lane, claim, error)
         except SendError as error:
-            self._slow_down(lane, error)
+            self._slow_down(lane, claim, error)
             return verdicts.after_error(claim, error, max_attempts=self._settings.max_attempts)
         except Exception as error:
             log.exception("send_failed", account=str(claim.account), error=repr(error))
@@ -309,9 +311,11 @@ class Lanes:
             self._due.add(outcome.account)
             self._woken.set()
 
-    def _slow_down(self, lane: Lane, error: SendError) -> None:
+    def _slow_down(self, lane: Lane, claim: Claim, error: SendError) -> None:
         now = self._now()
-        if isinstance(error, Throttled):
+        if isinstance(error, Throttled) and error.reason == pairs.WHY:  # one person got too much, not all of them
+            pairs.fill(lane.gauge.pairs, claim.conversation, now + error.retry_after)
+        elif isinstance(error, Throttled):
             pacing.throttled(lane.gauge, retry_after=error.retry_after, reason=error.reason, now=now)
         if isinstance(error, RefusedAccount):
             pacing.throttled(lane.gauge, retry_after=verdicts.ACCOUNT_PAUSE, reason=error.reason, now=now)
@@ -326,8 +330,8 @@ class Lanes:
             lane.live.trouble(lane.live, "", "")
 
     def _note(self, lane: Lane, why: str, until: datetime | None) -> None:
-        if why != lane.waits:
-            lane.waits = why
+        if (why, until) != lane.noted:
+            lane.noted = why, until
             self._notes[lane.live.account] = (lane, why, until)
 
     def _wake_at(self, account: AccountId, seconds: float) -> None:
@@ -345,14 +349,10 @@ class Lanes:
             live.capabilities.limits,
         )
         pace = pacing.within(own, limits)
-        gauge = pacing.Gauge(ready_at=now, pairs=pacing.pairs(pace, limits))
-        if pace.per_recipient_s:  # what the last session sent to whom is not known: wait as if to everybody
-            pacing.throttled(gauge, retry_after=pacing.recipient_gap(pace), reason="paced", now=now)
-            gauge.share = 1.0
-        if pace.daily_cap is not None:
+        lane = Lane(live=live, pace=pace, gauge=pacing.Gauge(ready_at=now, pairs=pacing.pairs(pace, limits)))
+        if pace.daily_cap is not None or lane.gauge.pairs:
             async with self._db.fleet_tx() as tx:
-                gauge.sent_today = await store.sent_since(tx, account=live.account, since=pacing.midnight(pace, now))
-        lane = Lane(live=live, pace=pace, gauge=gauge)
+                await holds.recall(tx, lane, now)
         await self._learn_limits([lane])
         return lane
 

@@ -157,11 +157,6 @@ def _sent_today(pace: Pace, gauge: Gauge, now: datetime) -> int:
     return gauge.sent_today
 
 
-def recipient_gap(pace: Pace) -> timedelta:
-    """Return the shortest time between two messages to one person."""
-    return timedelta(seconds=pace.per_recipient_s or 0)
-
-
 def midnight(pace: Pace, now: datetime) -> datetime:
     """Return when the day that counts for the daily cap began."""
     zone = ZoneInfo(pace.quiet.zone if pace.quiet is not None else "UTC")

@@ -3,8 +3,18 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Final, NamedTuple
 
 from wafleet.domain.ids import ConversationId
+
+WHY: Final = "pair_rate"  # the network's own rule; it is also the reason of a send that it refused by it
+
+
+class Wait(NamedTuple):
+    """Until when somebody may not be written to, and by which rule."""
+
+    until: datetime
+    why: str
 
 
 @dataclass(slots=True)
@@ -17,7 +27,7 @@ class Pairs:
 
     gap: timedelta
     burst: int = 1
-    why: str = "pair_rate"
+    why: str = WHY
     spent: dict[ConversationId, tuple[datetime, int]] = field(
         default_factory=dict[ConversationId, tuple[datetime, int]]
     )  # since when, and how many since
@@ -28,6 +38,15 @@ class Pairs:
         if now >= since + n * self.gap:
             since, n = now, 0
         self.spent[one] = since, n + 1
+
+    def fill(self, one: ConversationId, until: datetime) -> None:
+        """Let somebody wait until then: the network says that they got their share."""
+        self.spent[one] = until - self.burst * self.gap, self.burst
+
+    @property
+    def memory(self) -> timedelta:
+        """How long what was sent to somebody may count."""
+        return self.burst * self.gap
 
     def waiting(self, now: datetime) -> dict[ConversationId, datetime]:
         """Return who must wait, and until when; forget who has nothing left to pay back."""
@@ -44,10 +63,18 @@ class Pairs:
         self.spent = {one: (since + by, n) for one, (since, n) in self.spent.items()}
 
 
-def waiting(rules: Iterable[Pairs], now: datetime) -> dict[ConversationId, datetime]:
-    """Return who must wait by any of the rules, and until when."""
-    latest: dict[ConversationId, datetime] = {}
+def fill(rules: Iterable[Pairs], one: ConversationId, until: datetime) -> None:
+    """Let somebody wait until then, since the network says that they got their share."""
+    for rule in rules:
+        if rule.why == WHY:
+            rule.fill(one, until)
+
+
+def waiting(rules: Iterable[Pairs], now: datetime) -> dict[ConversationId, Wait]:
+    """Return who must wait by any of the rules, until when, and by the rule that holds longest."""
+    latest: dict[ConversationId, Wait] = {}
     for rule in rules:
         for one, until in rule.waiting(now).items():
-            latest[one] = max(until, latest.get(one, until))
+            if one not in latest or until > latest[one].until:
+                latest[one] = Wait(until, rule.why)
     return latest

@@ -20,6 +20,7 @@ from wafleet.transports.base import About, Doubt
 
 SEEN_AHEAD: Final = 1000  # waiting messages of an account that one claim looks through
 CATCH_UP: Final = 200  # messages per account whose receipts are asked for when a session opens
+RECALLED: Final = 2000  # messages per account that are looked through for whom it just wrote to
 LONGEST_DETAIL: Final = 500
 NOBODY: Final[Mapping[AccountId, timedelta]] = {}
 _content: Final[msgspec.json.Decoder[Content]] = msgspec.json.Decoder(Content)
@@ -238,6 +239,20 @@ async def due(tx: Tx, *, accounts: Sequence[AccountId]) -> list[AccountId]:
     return [row[0] for row in rows]
 
 
+async def waited_for(tx: Tx, *, conversations: Collection[ConversationId]) -> set[ConversationId]:
+    """Return the conversations in which a message could go now, were they not held back."""
+    rows = await tx.tuples(
+        """
+        select id from unnest(%(conversations)b::uuid[]) as c (id)
+         where exists (select from outbox o
+                        where o.conversation_id = c.id and o.state = 'queued' and o.due_at <= now()
+                          and (o.retry_at is null or o.retry_at <= now()))
+        """,
+        conversations=list(conversations),
+    )
+    return {row[0] for row in rows}
+
+
 async def begin(tx: Tx, conversations: Sequence[ConversationId]) -> list[AccountId]:
     """Note that accounts begin to talk to these people; return the account of each who was not written to for a day."""
     rows = await tx.tuples(
@@ -280,6 +295,23 @@ async def sent_since(tx: Tx, *, account: AccountId, since: datetime) -> int:
         account=account,
         since=since,
     )
+
+
+async def sent_to(tx: Tx, *, account: AccountId, since: datetime) -> list[tuple[ConversationId, datetime]]:
+    """Return to whom an account sent messages since then, oldest first, looking through those queued last only."""
+    rows = await tx.tuples(
+        """
+        select conversation_id, sending_at
+          from (select conversation_id, sending_at, state from outbox
+                 where account_id = %(account)s and queued_at > now() - interval '1 day'
+                 order by queued_at desc limit %(most)s) o
+         where state <> 'queued' and sending_at > %(since)s order by sending_at
+        """,
+        account=account,
+        since=since,
+        most=RECALLED,
+    )
+    return [(row[0], row[1]) for row in rows]
 
 
 async def note_waiting(tx: Tx, notes: Sequence[tuple[AccountId, TenantId, str, datetime | None]]) -> None:
