@@ -10,7 +10,7 @@ from wafleet.domain.inbound import Receipt
 from wafleet.domain.message import Priority, Sending
 from wafleet.engine.db import Db
 from wafleet.outbox.lanes import receipts_store, store
-from wafleet.outbox.lanes.settling import furthest, learnt
+from wafleet.outbox.lanes.settling import Settling, furthest, learnt
 from wafleet.outbox.model import Outcome
 
 NOW = datetime.now(UTC)
@@ -162,6 +162,27 @@ async def test_a_receipt_that_waits_for_the_answer_of_its_message_to_be_stored_i
         await _until_somebody_waits(db)
     assert await waiting == 1
     assert await line.state(message) == "delivered"
+
+
+async def test_a_receipt_that_another_node_keeps_while_its_message_is_named_is_applied_soon(line: Line, db: Db) -> None:
+    (message,) = await line.put("a")
+    (claim,) = await line.claim()
+    receipt = Receipt(provider_id="p", state=Sending.DELIVERED, at=NOW)
+    async with db.fleet_tx() as tx:  # the other node: it sees no message of that name yet
+        assert await receipts_store.by_provider(tx, [(line.account, "p")]) == {}
+        assert await line.settle(claim, Sending.SENT, provider_id="p")
+        await receipts_store.keep_strays(tx, [(line.account, receipt), (line.account, unknown("q"))])
+    told: list[bool] = []
+    settling = Settling(db, most=10, told=lambda: told.append(True))
+    for _ in range(2):
+        await settling.strays()
+    assert (await line.state(message), told) == ("delivered", [True])
+    async with db.fleet_tx() as tx:
+        assert await tx.tuples("select provider_id from stray_receipts") == [("q",)]
+
+
+def unknown(name: str) -> Receipt:
+    return Receipt(provider_id=name, state=Sending.READ, at=NOW)
 
 
 async def _until_somebody_waits(db: Db) -> None:

@@ -562,6 +562,8 @@ CREATE INDEX retired_credentials_by_account ON retired_credentials USING btree (
 
 CREATE INDEX signins_by_user ON signins USING btree (user_id);
 
+CREATE INDEX stray_receipts_newest ON stray_receipts USING btree (received_at);
+
 CREATE UNIQUE INDEX tenants_name ON tenants USING btree (lower(name));
 
 CREATE INDEX tokens_by_tenant ON tokens USING btree (tenant_id);

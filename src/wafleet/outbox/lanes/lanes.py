@@ -137,6 +137,7 @@ class Lanes:
             Loop(name="lanes.look", turn=self.look, every=timedelta(seconds=1)),
             Loop(name="lanes.note", turn=self.note, every=timedelta(seconds=1)),
             Loop(name="lanes.limits", turn=self.limits, every=timedelta(seconds=60)),
+            Loop(name="lanes.strays", turn=self._settling.strays, every=timedelta(seconds=10)),
         )
 
     async def _claim(self) -> None:

@@ -122,6 +122,26 @@ async def keep_strays(tx: Tx, strays: Sequence[tuple[AccountId, Receipt]]) -> No
     )
 
 
+async def named_meanwhile(tx: Tx, *, most: int) -> list[tuple[AccountId, str]]:
+    """Return and lock messages for which receipts are kept although their network names are stored by now.
+
+    A receipt and the name it waits for may be stored by two nodes at once, and neither sees the other. Only the newest
+    strays are looked at: what came well before them was looked at when it was new.
+    """
+    rows = await tx.tuples(
+        """
+        with s as (
+            select distinct account_id, provider_id from stray_receipts
+             where received_at > (select max(received_at) from stray_receipts) - interval '10 minutes'
+        )
+        select account_id, provider_id from outbox o join s using (account_id, provider_id)
+         order by o.message_id limit %(most)s for no key update of o
+        """,
+        most=most,
+    )
+    return [(account, provider) for account, provider in rows]
+
+
 async def take_strays(tx: Tx, names: Sequence[tuple[AccountId, str]]) -> list[tuple[Any, ...]]:
     """Remove and return (account, provider id, state, at, reason, detail) kept for messages just named."""
     return await tx.tuples(

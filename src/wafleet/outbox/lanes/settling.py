@@ -24,8 +24,18 @@ class Settling:
     """Settles claims and applies receipts, in the order they came. While the database is away they wait."""
 
     def __init__(self, db: Db, *, most: int, told: Callable[[], None]) -> None:
-        self._db, self._told = db, told
+        self._db, self._most, self._told = db, most, told
         self.batch: Batch[Outcome | Heard, bool] = Batch("settling", self._write, most=most, patient=True)
+
+    async def strays(self) -> None:
+        """Apply receipts that were kept just while their message was named: the slow safety net of `_write`."""
+        async with self._db.fleet_tx() as tx:
+            named = await receipts_store.named_meanwhile(tx, most=self._most)
+            heard = await self._taken(tx, named)
+            if heard:
+                await self._learn(tx, heard)
+        if heard:
+            self._told()
 
     async def _write(self, items: Sequence[Outcome | Heard]) -> list[bool]:
         outcomes = [one for one in items if isinstance(one, Outcome)]
@@ -39,7 +49,11 @@ class Settling:
         return [next(landed) if isinstance(one, Outcome) else True for one in items]
 
     async def _strays_of(self, tx: Tx, outcomes: Iterable[Outcome]) -> list[Heard]:
-        named = [(one.account, one.provider_id) for one in outcomes if one.provider_id and one.to is Sending.SENT]
+        return await self._taken(
+            tx, [(one.account, one.provider_id) for one in outcomes if one.provider_id and one.to is Sending.SENT]
+        )
+
+    async def _taken(self, tx: Tx, named: Sequence[tuple[AccountId, str]]) -> list[Heard]:
         rows = await receipts_store.take_strays(tx, named) if named else []
         return [
             (account, Receipt(provider_id=provider, state=Sending(state), at=at, reason=reason, detail=detail))
