@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from tests.api.test_providers import FORM, TOKEN, Place, opened, registered
 
+from wafleet.domain.ids import new_id
+
 PHONE, CUSTOMER = "+14155238886", "+447700900001"
 AT_TWILIO = {
     "transport": "twilio",
@@ -70,3 +72,35 @@ async def test_the_new_network_is_not_asked_about_what_the_former_one_took(place
     await moved(place, id, transport="simulator")
     await linked(place, id)
     assert (await place.http.get(f"/api/v1/messages/{message}")).json()["state"] == "sent"
+
+
+async def test_a_move_says_beforehand_what_it_means_for_people_and_for_what_waits(place: Place) -> None:
+    made = {"name": "Desk", "phone": PHONE, "transport": "simulator"}
+    id = (await place.http.post("/api/v1/accounts", json=made)).json()["id"]
+    late = (datetime.now(UTC) + timedelta(days=2)).isoformat()
+    card = {"type": "contact", "name": "Ada", "phone": "+447700900009"}
+    template = {"type": "template", "name": "HX" + "0" * 32}
+    for to, more in (
+        (CUSTOMER, {"text": "wrote lately"}),
+        (CUSTOMER, {"text": "due too late", "due_at": late}),
+        ("+447700900002", {"text": "never wrote"}),
+        ("+447700900002", {"content": template}),
+        (CUSTOMER, {"content": card}),
+    ):
+        answer = await place.http.post(f"/api/v1/accounts/{id}/messages", json={"to": to} | more)
+        assert answer.status_code == 202, answer.text
+    async with place.app.engine.db.fleet_tx() as tx:
+        await tx.run("update conversations set last_inbound_at = now() where identity = %(to)s", to=CUSTOMER)
+        await tx.run(
+            """
+            insert into conversations (id, tenant_id, account_id, identity)
+            select %(id)s, tenant_id, id, 'lid:77' from accounts
+            """,
+            id=new_id(),
+        )
+    for told in (await moved(place, id, transport="twilio", dry_run=True), await moved(place, id, **AT_TWILIO)):
+        assert (told["unknown_people"], told["some_unknown"]) == (1, ["lid:77"])
+        assert told["unsendable"] == 3
+        assert "1 conversation is with people whose phone is hidden" in told["notes"][0]
+        assert "cannot send 1 of kind contact" in told["notes"][1]
+        assert "2 will fail" in told["notes"][2]

@@ -258,12 +258,16 @@ async def test_an_account_moves_to_twilio_and_keeps_its_history(place: Place) ->
     tried = await place.http.post(f"/api/v1/accounts/{id}/move", json={"transport": "twilio", "dry_run": True})
     assert (tried.status_code, tried.json()["account"]["transport"]) == (200, "simulator")
     assert tried.json()["account"]["state"] == made.json()["state"]
+    assert tried.json()["unsendable"] == 1
+    assert "takes them only within 24 hours after the customer wrote" in tried.json()["notes"][0]
     moved = await place.http.post(f"/api/v1/accounts/{id}/move", json=body)
     assert moved.status_code == 200, moved.text
     assert (moved.json()["was"], moved.json()["account"]["transport"]) == ("simulator", "twilio")
     await place.until(id, "online")
     found = (await place.http.get("/api/v1/messages", params={"account": id})).json()["items"]
     assert [one["content"]["text"] for one in found] == ["wait"]
+    failed = await place.message(queued.json()["id"], "failed")
+    assert failed["reason"] == "outside_window"
     again = await place.http.post(f"/api/v1/accounts/{id}/move", json=body)
     assert (again.status_code, again.json()["code"]) == (409, "same")
 

@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any, Final, cast
 
 from wafleet.accounts import moves_store as store
@@ -102,9 +103,11 @@ def _merged(held: Held, fields: Fields) -> dict[str, Any]:
 
 async def _consequences(tx: Tx, transports: Mapping[str, Transport], held: Held, to: str) -> Consequences:
     people, some = await store.hidden_people(tx, account=held.id, known=NAMES.get(to, ""), most=SHOWN)
-    sends = transports[to].capabilities.contents | FALLEN_BACK
-    waiting = await store.waiting_kinds(tx, account=held.id)
-    lost = {kind: n for kind, n in waiting if kind not in sends}
+    able = transports[to].capabilities
+    waiting = await store.waiting_kinds(tx, account=held.id, free_for=able.free_for)
+    sends = able.contents | FALLEN_BACK
+    lost = {kind: n for kind, n, _ in waiting if kind not in sends}
+    shut = sum(n for kind, _, n in waiting if kind in sends and kind not in able.always)
     notes: list[str] = []
     if people:
         notes.append(
@@ -114,9 +117,15 @@ async def _consequences(tx: Tx, transports: Mapping[str, Transport], held: Held,
     if lost:
         kinds = ", ".join(f"{n} of kind {kind}" for kind, n in lost.items())
         notes.append(f"Of the messages that wait, {to} cannot send {kinds}: they will fail and say so.")
+    if shut and able.free_for is not None:
+        hours = able.free_for / timedelta(hours=1)
+        notes.append(
+            f"Of the messages that wait, {shut} will fail: {to} takes them only within {hours:g} hours after the "
+            "customer wrote, which are over. They go out where the customer writes before they are due."
+        )
     if held.transport == "device":
         notes.append("The phone still lists the linked device: remove it there, under Linked devices.")
-    return Consequences(notes, people, some, sum(lost.values()))
+    return Consequences(notes, people, some, sum(lost.values()) + shut)
 
 
 def _counted(conversations: int) -> str:

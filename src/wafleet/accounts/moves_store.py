@@ -1,6 +1,7 @@
 """SQL of moving an account to another transport."""
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import Any
 
 from psycopg.types.json import Jsonb
@@ -71,13 +72,20 @@ async def hidden_people(tx: Tx, *, account: AccountId, known: str, most: int) ->
     return (rows[0][0] if rows else 0), [row[1] for row in rows]
 
 
-async def waiting_kinds(tx: Tx, *, account: AccountId) -> list[tuple[str, int]]:
-    """Return how many messages of each kind wait to be sent."""
+async def waiting_kinds(tx: Tx, *, account: AccountId, free_for: timedelta | None) -> list[tuple[str, int, int]]:
+    """Return (kind, how many wait to be sent, how many of them will be due with their customer's window closed).
+
+    free_for  how long a customer's message opens the window; None: it is always open
+    """
     rows: Sequence[tuple[Any, ...]] = await tx.tuples(
         """
-        select m.content ->> 'type', count(*) from outbox o join messages m on m.id = o.message_id
+        select m.content ->> 'type', count(*),
+               count(*) filter (where coalesce(greatest(o.due_at, now()) >= c.last_inbound_at + %(free_for)s::interval,
+                                               %(free_for)s::interval is not null))
+          from outbox o join messages m on m.id = o.message_id join conversations c on c.id = o.conversation_id
          where o.account_id = %(account)s and o.state = 'queued' group by 1 order by 1
         """,
         account=account,
+        free_for=free_for,
     )
-    return [(kind, n) for kind, n in rows]
+    return [(kind, n, shut) for kind, n, shut in rows]
