@@ -1,10 +1,14 @@
 """What every store of blobs promises, a folder as well as a bucket."""
 
 import asyncio
+import errno
 import hashlib
+import io
 import os
+import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -13,7 +17,7 @@ from hypothesis import strategies as st
 from moto.server import ThreadedMotoServer  # pyright: ignore[reportMissingTypeStubs]
 from tests.engine.stores import InBucket, InFolder, Kept, content, stream
 
-from wafleet.engine.blobs import CHUNK_BYTES, Blob, NoBlob, StoreAway, TooLarge
+from wafleet.engine.blobs import CHUNK_BYTES, Blob, NoBlob, StoreAway, StoreFull, TooLarge
 from wafleet.engine.blobs_s3 import LEAVING, BucketStore
 
 
@@ -158,3 +162,15 @@ async def test_a_bucket_that_is_missing_or_away_is_one_sentence_without_a_key(s3
             await store.put(b"menu")
         assert "hunter" not in str(told.value)
         assert "\n" not in str(told.value)
+
+
+async def test_a_disk_that_is_full_while_a_blob_waits_for_its_name_is_one_sentence(
+    s3: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Full(io.BytesIO):
+        def write(self, _: Any, /) -> int:
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "SpooledTemporaryFile", lambda _: Full())
+    with pytest.raises(StoreFull, match="is full: free some space"):
+        await BucketStore("any", endpoint=s3, access_key="hunter", secret_key="hunter2").put(b"menu")

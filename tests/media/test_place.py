@@ -1,5 +1,6 @@
 """Where files lie, and how networks reach them."""
 
+import hashlib
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -19,7 +20,8 @@ from wafleet.engine.clock import ManualClock, SystemClock
 from wafleet.engine.db import Db
 from wafleet.engine.secrets import MasterKey, open_secrets
 from wafleet.media import MediaStore, NoBucket, place, received
-from wafleet.media.routes import pages
+from wafleet.media.routes import pages, router
+from wafleet.tenants import Scope
 
 BUCKET = MediaSettings(s3_bucket="files", s3_access_key="hunter1", s3_secret_key=SecretStr("hunter2"))
 
@@ -77,3 +79,23 @@ def test_a_bucket_without_the_extra_is_one_sentence(monkeypatch: pytest.MonkeyPa
     monkeypatch.setitem(sys.modules, "obstore", None)
     with pytest.raises(NoBucket, match="with its extra `s3`"):
         place(BUCKET, tmp_path)
+
+
+async def test_a_bucket_that_is_away_is_told_to_whoever_asks_and_keeps_its_address_to_itself(
+    db: Db, house: House, clock: ManualClock
+) -> None:
+    away = BucketStore("files", endpoint="http://127.0.0.1:9", access_key="hunter", secret_key="hunter2", answer_s=0.5)
+    secrets = await open_secrets(db, MasterKey(b"k" * 32))
+    media = MediaStore(db, blobs=away, clock=clock, secrets=secrets, settings=MediaSettings())
+    id = hashlib.sha256(PNG).hexdigest()
+    async with db.fleet_tx() as tx:
+        await received(tx, [(house.office, Media(id, "image/png", len(PNG)))])
+    async with client(house.app(router(media, house.auth)), await house.token(*Scope, tenant=house.office)) as http:
+        for answer in (
+            await http.post("/api/v1/media", content=PNG),
+            await http.get(f"/api/v1/media/{id}"),
+            await http.post(f"/api/v1/media/{id}/link"),
+        ):
+            assert (answer.status_code, answer.json()["code"]) == (503, "store_away")
+            assert answer.headers["retry-after"] == "2"
+            assert "127.0.0.1" not in answer.text

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from wafleet.domain.errors import Invalid, SignInNeeded, TooMany, WafleetError
+from wafleet.engine.blobs import StoreAway
 from wafleet.engine.db import DatabaseAway
 from wafleet.engine.web import BadCursor
 
@@ -117,6 +118,7 @@ def add_handlers(app: FastAPI) -> None:
     app.add_exception_handler(DatabaseAway, _away)
     for busy in (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure):
         app.add_exception_handler(busy, _away)
+    app.add_exception_handler(StoreAway, _store_away)
     app.add_exception_handler(psycopg.DataError, _unstorable)
     for clash in (psycopg.errors.UniqueViolation, psycopg.errors.ForeignKeyViolation):
         app.add_exception_handler(clash, _clash)
@@ -153,6 +155,14 @@ async def _away(request: Request, error: Exception) -> Response:
     sentence = "The database is away or busy: nothing was changed unless a retry says so; try again in a moment"
     headers = {"Retry-After": "2"}
     return problem(request_id(request), status=503, code="database_away", detail=sentence, headers=headers)
+
+
+async def _store_away(request: Request, error: Exception) -> Response:
+    """Where files lie is the operator's business: it stands in the log."""
+    log.warning("media_store_away", error=str(error))
+    sentence = "The store of files cannot be reached now: try again in a moment"
+    headers = {"Retry-After": "2"}
+    return problem(request_id(request), status=503, code="store_away", detail=sentence, headers=headers)
 
 
 async def _unstorable(request: Request, error: Exception) -> Response:

@@ -17,7 +17,7 @@ CHUNK_BYTES: Final = 256 * 1024
 MOST_BYTES: Final = 100 * 1024 * 1024  # the largest document WhatsApp takes
 STALE_S: Final = 24 * 3600.0
 _ID: Final = re.compile(r"[0-9a-f]{64}")
-_FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class BlobError(Exception):
@@ -88,11 +88,9 @@ class FolderStore:
                 await asyncio.to_thread(part.write, chunk)
             return await asyncio.to_thread(self._keep, part)
         except OSError as error:
-            if error.errno not in _FULL:
+            if error.errno not in FULL:
                 raise
-            raise StoreFull(
-                f"The disk of {self._folder} is full: free some space, or move the folder to a larger disk."
-            ) from error
+            raise full(self._folder) from error
         finally:
             if part is not None:
                 part.discard()
@@ -206,6 +204,11 @@ class _Part:
     def discard(self) -> None:
         self._file.close()
         self.path.unlink(missing_ok=True)
+
+
+def full(folder: Path) -> StoreFull:
+    """Name what to do about a disk that is full."""
+    return StoreFull(f"The disk of {folder} is full: free some space, or move the folder to a larger disk.")
 
 
 async def chunks(content: bytes | AsyncIterable[bytes]) -> AsyncGenerator[bytes]:

@@ -8,13 +8,14 @@ import tempfile
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Generator, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import IO, TYPE_CHECKING, Final
 
 import obstore
 from obstore.exceptions import BaseError
 from obstore.store import S3Store
 
-from wafleet.engine.blobs import CHUNK_BYTES, MOST_BYTES, Blob, NoBlob, StoreAway, TooLarge, chunks
+from wafleet.engine.blobs import CHUNK_BYTES, FULL, MOST_BYTES, Blob, NoBlob, StoreAway, TooLarge, chunks, full
 
 if TYPE_CHECKING:
     from obstore import GetResult, ObjectMeta
@@ -72,7 +73,7 @@ class BucketStore:
                 if size > most_bytes:
                     raise TooLarge(f"It is larger than {most_bytes:,} bytes: send a smaller one.")
                 digest.update(chunk)
-                await asyncio.to_thread(file.write, chunk)
+                await asyncio.to_thread(_spool, file, chunk)
             blob = Blob(digest.hexdigest(), size)
             with self._named():
                 await self._put(blob, file)
@@ -190,6 +191,15 @@ class BucketStore:
         except (BaseError, OSError) as error:
             told = " ".join(str(error).split())[:300]
             raise StoreAway(f"The bucket {self._called} cannot be used now: {told}") from error
+
+
+def _spool(file: IO[bytes], chunk: bytes) -> None:
+    try:
+        file.write(chunk)
+    except OSError as error:
+        if error.errno not in FULL:
+            raise
+        raise full(Path(tempfile.gettempdir())) from error
 
 
 def _config(region: str, endpoint: str | None, access_key: str | None, secret_key: str | None) -> "S3Config":

@@ -99,7 +99,7 @@ class MediaStore:
             raise FileNotFoundError(str(error)) from error
 
     async def upload(self, caller: Caller, content: AsyncIterable[bytes], *, mime: str = "", name: str = "") -> File:
-        """Take a file in. The same content again is the same file. Raises TooLarge, Unavailable, Invalid.
+        """Take a file in. The same content again is the same file. Raises TooLarge, Unavailable, Invalid, StoreAway.
 
         mime  what its sender calls it; its own first bytes win
         """
@@ -118,7 +118,7 @@ class MediaStore:
             return await store.add(tx, tenant, media)
 
     async def about(self, caller: Caller, id: str) -> File:
-        """Return what is known of a file. Raises NotFound, also for another tenant's."""
+        """Return what is known of a file. Raises NotFound, also for another tenant's, and StoreAway."""
         async with self._db.tx(caller.reach) as tx:
             found = await store.find(tx, id)
         if found is None or not await self._blobs.exists(id):
