@@ -88,6 +88,19 @@ async def test_a_login_that_fails_names_its_code(
         assert reason in str(await one.event(event))
 
 
+async def test_a_device_that_is_told_401_is_linked_no_longer_and_the_phone_can_link_another(
+    emulator: Emulator, tmp_path: Path
+) -> None:
+    async with linked(emulator, tmp_path) as one:
+        strike(emulator, "login_failure", "401")
+        await one.event("LoggedOut")
+        await until(lambda: not emulator.accounts[PHONE].linked, "the phone still lists it")
+        await until(lambda: emulator.world.account(PHONE).credentials is None, "the world still lists it")
+    end(emulator, "login_failure")
+    async with linked(emulator, tmp_path, name="anew"):
+        assert [device.number for device in emulator.accounts[PHONE].linked] == [2]
+
+
 @pytest.mark.parametrize("code", ["500", "503"])
 async def test_a_login_that_fails_for_a_while_is_tried_until_it_succeeds(
     emulator: Emulator, tmp_path: Path, code: str

@@ -59,7 +59,27 @@ async def test_a_confirmation_that_got_lost_is_given_again_after_kill_9(emulator
     assert talking.ledger(emulator).waiting == 1
     async with client(emulator, tmp_path):
         await talking.acknowledged(emulator, id)
-        assert emulator.account(PHONE).devices[1].queue == []
+        assert not emulator.account(PHONE).devices[1].queue
+
+
+async def test_what_waits_for_a_device_that_never_returns_still_reaches_the_one_linked_after_it(
+    emulator: Emulator, tmp_path: Path
+) -> None:
+    def lose(connection: Connection, node: Node) -> Node | None:
+        return None if node.tag == "message" and connection.device is first_device else node
+
+    async with linked(emulator, tmp_path) as first:
+        first_device = emulator.account(PHONE).devices[1]
+        emulator.filters.append(lose)
+        id = talking.write(emulator, "for whoever comes")
+        await until(lambda: first_device.queue.has("message", id))
+        await first.kill()
+    async with linked(emulator, tmp_path, name="anew") as anew:
+        await talking.heard(anew, id)
+        await talking.acknowledged(emulator, id)
+        assert talking.times_heard(anew, id) == 1
+        line = talking.ledger(emulator)
+        assert (line.offered, line.received, line.waiting) == (1, 1, 0)
 
 
 async def test_reading_is_confirmed_one_by_one_or_together(emulator: Emulator, tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from wafleet.emulator import contents
 from wafleet.emulator.media import Files
 from wafleet.emulator.model import Account, Device
 from wafleet.emulator.people import People
-from wafleet.emulator.post import bring, waits
+from wafleet.emulator.post import bring
 from wafleet.emulator.server import Emulator
 from wafleet.emulator.wire import Jid, Node
 from wafleet.simulator.frames import READ, Receipt, Said
@@ -51,7 +51,9 @@ class WorldBridge:
         if said.id in self.confirmed:
             self.acknowledge(account, [said.id])
             return
-        if any(waits(device, said.id) for device in account.linked) and not self._comes_twice(account):
+        self._emulator.remove_absent(account)
+        devices = account.linked if self._comes_twice(account) else _lacking(account, said.id)
+        if not devices:
             return  # it comes to each device until that has confirmed it, however often the world says it
         writer = self._emulator.account(said.sender)
         writer.name = said.name or writer.name
@@ -59,7 +61,7 @@ class WorldBridge:
         self.last[account.phone] = (writer, said.id)
         attrs = {"t": str(int(said.at)), **_described(message)}
         self.people.phone(writer).note_written(said.id, message, attrs)
-        for device in account.linked:
+        for device in devices:
             self.bring(writer, device, said.id, message, attrs)
 
     def bring(self, writer: Account, device: Device, id: str, message: e2e.Message, attrs: dict[str, str]) -> None:
@@ -124,6 +126,11 @@ class WorldBridge:
 
     def _comes_twice(self, account: Account) -> bool:
         return self._emulator.world.board.on(account.phone, "duplicates") is not None
+
+
+def _lacking(account: Account, id: str) -> list[Device]:
+    """Return the devices for which a message does not wait yet."""
+    return [device for device in account.linked if not device.queue.has("message", id)]
 
 
 def receipt_node(name: Jid, ids: Sequence[str], at: int, kind: str = "") -> Node:

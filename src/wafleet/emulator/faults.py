@@ -155,10 +155,9 @@ class Faults:
         return True
 
     def _remove(self, account: Account, _: Fault) -> bool:
+        account.credentials = None  # the world forgets them too, also while nobody is logged in
         for device in account.linked:
             self._emulator.remove(device)
-        account.credentials = None  # the world forgets them too, also while nobody is logged in
-        self._emulator.keep(account)
         return False
 
     def _connections(self, account: Account) -> Iterator[Connection]:

@@ -24,8 +24,9 @@ log = logging.getLogger(__name__)
 LOCATION: Final = "emu"
 _LOGIN_S: Final = 60.0  # the slowest start the world knows is well below
 _MOST_KEYS: Final = 5_000  # one-time keys of a device; clients upload 812 at a time
+_NO_DEVICE: Final = "401"
 _FAILURES: Final[Mapping[str, str]] = {
-    "logged_out": "401",
+    "logged_out": _NO_DEVICE,
     "locked": "403",
     "outdated": "405",
     "throttled": "503",
@@ -38,6 +39,7 @@ def part(emulator: Emulator) -> Handlers:
     login = Login(emulator)
     emulator.greeters.append(login.greet)
     emulator.offline.append(login.offline)
+    emulator.removed.append(login.removed)
     return {
         ("iq", "encrypt", "count"): login.count,
         ("iq", "encrypt", "registration"): login.upload,
@@ -104,13 +106,13 @@ class Login:
         if payload.HasField("devicePairingData"):
             return False
         account = self.emulator.accounts.get(f"+{payload.username}")
+        device = self._device(account, payload.device, connection.client)
         for refusal in self.emulator.refusals:
             if (answer := refusal(connection, account)) is not None:
-                connection.close(answer)
+                self._refuse(connection, device, answer)
                 return True
-        device = self._device(account, payload.device, connection.client)
         if device is None:
-            connection.close(_failed("401"))
+            self._refuse(connection, device, _failed(_NO_DEVICE))
         elif not await self._enter(device, connection):
             if device.account.channel is None:  # the world ended the former session before it refused this one
                 self._end(device.account, "network")
@@ -134,9 +136,9 @@ class Login:
             try:
                 await self._open(account)
             except Refusal as e:
-                self._refuse(connection, failure(e.reason, e.detail, e.wait))
+                self._refuse(connection, device, failure(e.reason, e.detail, e.wait))
             except (Gone, NoAnswer):
-                self._refuse(connection, None)
+                self._refuse(connection, device, None)
             else:
                 return True
             finally:
@@ -149,11 +151,13 @@ class Login:
         channel = await self.emulator.wire.login(account.phone, credentials, session, _LOGIN_S)
         account.channel, self._sessions[account] = channel, session
 
-    def _refuse(self, connection: Connection, answer: Node | None) -> None:
+    def _refuse(self, connection: Connection, device: Device | None, answer: Node | None) -> None:
         if answer is None:
             connection.abort()
-        else:
-            connection.close(answer)
+            return
+        connection.close(answer)
+        if device is not None and answer.text("reason") == _NO_DEVICE:
+            self.emulator.remove(device)  # its program deletes its keys when it is told so
 
     def _welcome(self, device: Device, connection: Connection) -> None:
         former, device.connection, connection.device = device.connection, connection, device
@@ -162,7 +166,7 @@ class Login:
         emulator = self.emulator
         attrs = {"t": emulator.stamp, "props": "25", "location": LOCATION, "lid": device.lid}
         connection.send(Node("success", attrs))
-        waiting = list(emulator.waiting(device))
+        waiting = list(device.queue)
         connection.send(Node("ib", {"from": SERVER}, [_preview(waiting)]))
         for node in waiting:
             connection.send(node.with_attrs({"offline": "0"}))
@@ -231,6 +235,10 @@ class Login:
         if device is None or not device.number:
             return
         self.emulator.remove(device)
+
+    def removed(self, device: Device) -> None:
+        """With its last device an account is unlinked in the world too."""
+        account = device.account
         if not account.linked and account.credentials:
             credentials, account.credentials = account.credentials, None
             self.emulator.spawn(self._unlink(account.phone, credentials), "unlink")

@@ -155,6 +155,7 @@ class Messages:
     def _copy(self, device: Device, node: Node, whom: Account | Jid) -> None:
         """Bring what was encrypted for the other devices of the own account to them; its phone confirms it."""
         participants = node.child("participants")
+        self._emulator.remove_absent(device.account)
         for target in participants.children if participants else ():
             name = target.jid("jid")
             if self._emulator.find(name) is device.account and name.device != device.number:

@@ -11,7 +11,6 @@ from wafleet.emulator.connection import Connection, Handlers
 from wafleet.emulator.media import Files
 from wafleet.emulator.mediahost import MediaHost
 from wafleet.emulator.messages import Messages
-from wafleet.emulator.model import Device
 from wafleet.emulator.people import People
 from wafleet.emulator.presence import Presence
 from wafleet.emulator.receipts import Receipts
@@ -47,7 +46,7 @@ def part(emulator: Emulator) -> Handlers:
     bridge, states, host = WorldBridge(emulator, people, files), AppStates(emulator, people), MediaHost(emulator, files)
     shown, taken, sent = Presence(emulator), Receipts(emulator, bridge), Messages(emulator, bridge, states)
     _OF[emulator] = Messaging(people, files, bridge, sent, taken, shown, states, host)
-    emulator.bridge, emulator.waiting = bridge, _waiting
+    emulator.bridge = bridge
     emulator.online.append(states.welcome)
     emulator.offline.append(shown.gone)
     emulator.spawn(host.run(), "media host")
@@ -66,8 +65,3 @@ def part(emulator: Emulator) -> Handlers:
 async def _tokens(connection: Connection, node: Node) -> None:
     """A device tells whom it trusts; nobody here asks."""
     connection.result(node)
-
-
-def _waiting(device: Device) -> list[Node]:
-    """What a device has not confirmed waits for it, whether it was sent before or not."""
-    return list(device.queue)

@@ -1,12 +1,12 @@
 """What the emulator knows of accounts and their devices."""
 
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from wafleet.clientlib.protos import adv
 from wafleet.emulator.keys import Key
+from wafleet.emulator.mailbox import Mailbox
 from wafleet.emulator.wire import LIDS, Jid, Node
 from wafleet.simulator.wire import Channel
 
@@ -47,8 +47,7 @@ class SignedKey:
 class Device:
     """One device of an account: number 0 is the phone, others are linked.
 
-    queue  stanzas that wait until it is online, oldest first; whoever queues them says when they are done with
-    takes  a device made of software, such as a phone: is handed its stanzas and needs no connection
+    queue  what it has not confirmed, whether it was sent before or not
     """
 
     account: "Account"
@@ -59,10 +58,9 @@ class Device:
     signed_key: SignedKey | None = None
     pre_keys: deque[PreKey] = field(default_factory=deque[PreKey])
     proof: bytes = b""  # the identity as signed by account and device
-    queue: list[Node] = field(default_factory=list[Node])
+    queue: Mailbox = field(default_factory=Mailbox)
     connection: Link | None = None
     removed: bool = False
-    takes: Callable[[Node], None] | None = None
 
     @property
     def jid(self) -> Jid:

@@ -218,8 +218,6 @@ class Pairing:
         if not self._is_known(account):  # the first one; the others share what it was given
             account.credentials = emulator.world.link(account.phone)
             emulator.world.commit()
-        for hook in emulator.linked:
-            hook(device)
         emulator.keep(account)
 
     def _is_known(self, account: Account) -> bool:

@@ -47,17 +47,13 @@ class Memory(msgspec.Struct):
 
 
 class Phone:
-    """The phone of one account.
-
-    away  while True it is out of touch: it confirms nothing, though the network keeps what is for it
-    """
+    """The phone of one account."""
 
     def __init__(self, account: Account, memory: Memory | None = None) -> None:
         self.account, self.memory = account, memory or Memory()
         registration = int.from_bytes(account.key.public[:4], "big") % _REGISTRATIONS + 1
         self.keychain = Keychain(account.key, registration, signed=self.memory.signed)
         self.keychain.one_times, self.keychain.next_number = self.memory.one_times, self.memory.next_number
-        self.away = False
         signed = SignedKey(self.keychain.signed_number, self.keychain.signed.public, self.keychain.signature)
         self.device = Device(account, 0, account.key.public, registration, signed_key=signed)
 
@@ -110,13 +106,12 @@ class People:
 
     def in_touch(self, account: Account) -> bool:
         """Say whether the phone itself reaches the network: its linked devices see by its receipts that it does."""
-        return not self.phone(account).away and self._emulator.world.board.on(account.phone, "phone_away") is None
+        return self._emulator.world.board.on(account.phone, "phone_away") is None
 
     def put(self, phone: Phone) -> Phone:
         """Have a phone known here."""
         self.phones[phone.account.phone] = phone
         phone.account.devices[0] = phone.device
-        phone.device.takes = _ignore
         return phone
 
     def customer(self, number: str) -> Account | None:
@@ -159,10 +154,6 @@ class People:
             return e2e.Message.FromString(words)
         except Exception as e:  # the library of these messages has errors of its own for each of its versions
             raise Undecryptable("not a message") from e
-
-
-def _ignore(_: Node) -> None:
-    """Phones are told what matters to them directly."""
 
 
 def _name(device: Device) -> str:

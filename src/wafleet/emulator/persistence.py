@@ -80,7 +80,6 @@ class Persistence:
     def __init__(self, emulator: Emulator, people: People, states: AppStates, bridge: WorldBridge) -> None:
         self._emulator, self._people, self._states, self._bridge = emulator, people, states, bridge
         self._rows = Rows(emulator.folder / FILE)
-        self._queues: dict[str, dict[int, tuple[int, Node]]] = {}  # by device: stanzas on disk, by identity
         self._newest: dict[tuple[str, str], str] = {}  # of each list of a phone
         self._stock: dict[str, tuple[int, int, int]] = {}  # of one-time keys: how many, the first, the last
         self._next = 0  # number in any list
@@ -145,15 +144,11 @@ class Persistence:
 
     def _keep_queue(self, device: Device) -> None:
         name = str(device.jid)
-        kept = self._queues.setdefault(name, {})
-        now = {id(node): node for node in device.queue}
-        for gone in [known for known in kept if known not in now]:
-            self._rows.take("queue", name, kept.pop(gone)[0])
-        for known, node in now.items():
-            if known not in kept:
-                self._next += 1
-                kept[known] = self._next, node  # held, so that no other stanza gets its identity
-                self._rows.append("queue", name, self._next, self._emulator.codec.encode(node))
+        for number, node in device.queue.changes():
+            if node is None:
+                self._rows.take("queue", name, number)
+            else:
+                self._rows.append("queue", name, number, self._emulator.codec.encode(node))
 
     def _keep_phone(self, phone: Phone) -> None:
         memory, name = phone.snapshot(), phone.account.phone
@@ -217,13 +212,8 @@ class Persistence:
 
     def _restore_device(self, device: Device, stock: bytes) -> None:
         device.pre_keys = deque(PreKey(number, public) for number, public in _PRE_KEYS.decode(stock))
-        name = str(device.jid)
-        kept = self._queues[name] = dict[int, tuple[int, Node]]()
-        for number, data in self._rows.list("queue", name):
-            self._next = max(self._next, number)
-            node = self._emulator.codec.decode(data)
-            device.queue.append(node)
-            kept[id(node)] = number, node
+        for number, data in self._rows.list("queue", str(device.jid)):
+            device.queue.put(number, self._emulator.codec.decode(data))
 
     def _phone(self, account: Account, kept: _Phone) -> Phone:
         memory = Memory(

@@ -9,7 +9,7 @@ from wafleet.emulator.bridge import WorldBridge, receipt_node
 from wafleet.emulator.connection import Connection, Handlers
 from wafleet.emulator.keybundles import brought
 from wafleet.emulator.model import Account, Device
-from wafleet.emulator.post import bring_all, done
+from wafleet.emulator.post import bring_all
 from wafleet.emulator.server import Emulator
 from wafleet.emulator.signal import Bundle
 from wafleet.emulator.wire import Attribute, Node
@@ -44,7 +44,7 @@ class Receipts:
     async def acknowledged(self, connection: Connection, node: Node) -> None:
         """Stop keeping what a device has acknowledged."""
         if connection.device is not None:
-            done(connection.device, node.text("class"), {node.text("id")})
+            connection.device.queue.take(node.text("class"), [node.text("id")])
 
     def touch(self, account: Account) -> bool:
         """Have an account's own phone read the newest message: its devices see that it is in touch."""
@@ -58,7 +58,7 @@ class Receipts:
 
     def _confirmed(self, device: Device, node: Node, kind: str) -> None:
         ids, account = _ids(node), device.account
-        done(device, "message", set(ids))
+        device.queue.take("message", ids)
         if self._emulator.find(node.jid("to")) is account:
             return
         if kind in _ARRIVED:
@@ -77,7 +77,7 @@ class Receipts:
     def _again(self, device: Device, node: Node) -> None:
         """Encrypt a message anew for a device that could not read it."""
         id, writer = node.text("id"), self._emulator.find(node.jid("to"))
-        done(device, "message", {id})
+        device.queue.take("message", [id])
         retry = node.need("retry")
         written = self._people.phone(writer).memory.written.get(id) if writer else None
         if writer is None or written is None or int(retry.text("count", "1")) > _TRIES:

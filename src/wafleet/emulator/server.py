@@ -73,10 +73,8 @@ class Emulator:
     watchers  see every stanza that comes; the first to return True has seen to it
     filters   see every stanza that is about to leave, may change it, and return None where it must not leave
     touched   accounts that somebody has looked up; whoever keeps them empties it
-    waiting   returns what waits for a device that has logged in, oldest first, and says it is under way
     online    told when a device has logged in, after what waited for it was sent
     offline   told when a device's connection has ended
-    linked    told when a device was linked
     removed   told when a device was removed
     changed   told when an account must be kept anew: its devices, their keys, its credentials
     """
@@ -97,11 +95,9 @@ class Emulator:
         self.touched: set[Account] = set()
         self.greeters: list[Callable[[Connection], Awaitable[bool]]] = []
         self.scanned: list[Callable[[Connection, Account], bool]] = []
-        self.waiting: Callable[[Device], Sequence[Node]] = _take_queue
         self.changed: list[Callable[[Account], None]] = []
         self.online: list[Callable[[Device], None]] = []
         self.offline: list[Callable[[Device], None]] = []
-        self.linked: list[Callable[[Device], None]] = []
         self.removed: list[Callable[[Device], None]] = []
         self._parts, self._handlers = parts, dict[Key, Any]()
         self._tasks: set[asyncio.Task[Any]] = set()
@@ -190,15 +186,6 @@ class Emulator:
         device = account.devices.get(jid.device) if account else None
         return None if device is None or device.removed else device
 
-    def deliver(self, device: Device, node: Node) -> None:
-        """Hand a stanza to a device: now if it is online, otherwise with the next login."""
-        if device.takes is not None:
-            device.takes(node)
-        elif device.connection is not None:
-            device.connection.send(node)
-        elif not device.removed:
-            device.queue.append(node)
-
     def remove(self, device: Device) -> None:
         """Unlink a device; it is told if it is online."""
         if device.removed:
@@ -210,6 +197,13 @@ class Emulator:
         for hook in self.removed:
             hook(device)
         self.keep(device.account)
+
+    def remove_absent(self, account: Account) -> None:
+        """Unlink devices for which too much waits while they are away: those do not come back."""
+        for device in account.linked:
+            if device.queue.full and not device.online:
+                log.warning("a device was away for too long and is unlinked", extra={"device": str(device.jid)})
+                self.remove(device)
 
     def keep(self, account: Account) -> None:
         """Say that an account has changed."""
@@ -257,11 +251,6 @@ class Emulator:
             return
         self.connections.add(connection)
         await connection.run()
-
-
-def _take_queue(device: Device) -> Sequence[Node]:
-    queue, device.queue = device.queue, []
-    return queue
 
 
 async def _logged(work: Coroutine[Any, Any, None], name: str) -> None:
