@@ -1,6 +1,7 @@
 """Files go both ways through the media host: the library encrypts and decrypts, the host sees neither."""
 
 import os
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ async def test_a_picture_goes_up_and_is_opened_by_the_customer(emulator: Emulato
         id = await talking.shown_message(client, message)
         assert talking.sent(emulator) == {id: 1}
         files = talking.parts(emulator).files
-        assert files.opened(files.keep(content)) == content
+        assert files.opened(sha256(content).hexdigest()) == content
         assert (await _download(client, message)).Binary == content
 
 

@@ -66,6 +66,7 @@ async def test_a_device_asks_who_is_on_whatsapp(emulator: Emulator, tmp_path: Pa
         numbers = f"{CUSTOMER} +999001234567".encode()
         found = told.IsOnWhatsAppReturnFunction.FromString(await client.call("IsOnWhatsApp", numbers, len(numbers)))
         assert {one.Query: one.IsIn for one in found.IsOnWhatsAppResponse} == {CUSTOMER: True, "+999001234567": False}
+        assert CUSTOMER not in talking.parts(emulator).people.phones  # to be looked up takes no phone
 
 
 async def test_a_name_that_one_device_sets_is_kept_and_told_to_the_other(emulator: Emulator, tmp_path: Path) -> None:

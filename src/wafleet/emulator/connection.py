@@ -56,7 +56,6 @@ class Connection:
     payload  who it said it is
     client   its lasting key
     device   which device it is, once it has logged in
-    silent   while True nothing passes in either direction, though the socket stays open
     closing  its last word is said or on its way: nothing it still sends counts
     """
 
@@ -68,7 +67,6 @@ class Connection:
         self.payload = wa6.ClientPayload()
         self.client = b""
         self.device: Device | None = None
-        self.silent = False
         self.closing = False
 
     def __str__(self) -> str:
@@ -170,7 +168,7 @@ class Connection:
             async with asyncio.timeout(_IDLE_S):
                 frame = await self._frame()
             node = self._desk.codec.decode(receiving.unseal(frame))
-            if self.silent or self.closing:  # who was replaced has nothing more to say
+            if self.closing:  # who was replaced has nothing more to say
                 continue
             if not await self._desk.heard(self, node):
                 await self._handle(node)
@@ -202,7 +200,7 @@ class Connection:
     async def _write(self, sending: Cipher) -> None:
         try:
             while (node := await self._out.get()) is not None:
-                leaving = None if self.silent else self._desk.leaving(self, node)
+                leaving = self._desk.leaving(self, node)
                 if leaving is not None:
                     await self._write_frame(sending.seal(self._desk.codec.encode(leaving)))
             async with asyncio.timeout(_CLOSE_S):

@@ -6,7 +6,6 @@ proxy, and trusts it by the same authority as the server.
 
 import asyncio
 import logging
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Final
 from urllib.parse import urlsplit
@@ -29,15 +28,11 @@ Answer = tuple[int, bytes]
 
 
 class MediaHost:
-    """Serve files while the emulator runs.
-
-    refuses  asked before each upload and download: an HTTP status other than 0 is the answer
-    """
+    """Serve files while the emulator runs."""
 
     def __init__(self, emulator: Emulator, files: Files) -> None:
         self._emulator, self._files = emulator, files
         self._port: asyncio.Future[int] = asyncio.get_running_loop().create_future()
-        self.refuses: Callable[[str, str], int] = lambda _verb, _path: 0
 
     async def run(self) -> None:
         """Listen until cancelled."""
@@ -60,7 +55,7 @@ class MediaHost:
         with suppress(ValueError):  # a size that is no number: hung up, as a web server would
             async with asyncio.timeout(_REQUEST_S):
                 status, body = await self._answer(reader)
-                head = f"HTTP/1.1 {status} {_PHRASES.get(status, 'Refused')}\r\n"
+                head = f"HTTP/1.1 {status} {_PHRASES[status]}\r\n"
                 head += f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
                 writer.write(head.encode() + body)
                 await writer.drain()
@@ -70,8 +65,6 @@ class MediaHost:
         line, *fields = head.split("\r\n")
         verb, _, rest = line.partition(" ")
         path = urlsplit(rest.rpartition(" ")[0]).path
-        if refused := self.refuses(verb, path):
-            return refused, b""
         if verb == "GET":
             return await asyncio.to_thread(self._download, path)
         if verb == "POST":

@@ -1,8 +1,8 @@
 """The handshake that makes a connection secret, and says who is at the other end.
 
 `Noise_XX_25519_AESGCM_SHA256`: the client sends a fresh key, we answer with ours and our certificates, it sends its
-lasting key and who it wants to be. A client that kept our lasting key may begin with `IK` and save a round; one that is
-refused falls back (`XXfallback`). Source: noiseprotocol.org, revision 34; the messages are protobufs of WhatsApp.
+lasting key and who it wants to be. Clients that begin with a server's key which they have kept are refused: the library
+does not. Source: noiseprotocol.org, revision 34; the messages are protobufs of WhatsApp.
 """
 
 import hashlib
@@ -21,16 +21,16 @@ from wafleet.emulator.wire import Malformed
 Receive = Callable[[], Awaitable[bytes]]
 Send = Callable[[bytes], Awaitable[None]]
 
+_NAME: Final = b"Noise_XX_25519_AESGCM_SHA256"
 _HASH: Final = 32
 
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who the server is: its lasting key, and the certificates that vouch for it. `resumes`: it accepts IK."""
+    """Who the server is: its lasting key, and the certificates that vouch for it."""
 
     static: Key
     certificates: bytes
-    resumes: bool = True
 
 
 class Cipher:
@@ -68,10 +68,8 @@ class Greeting:
 class Transcript:
     """All that was said so far, as both ends must see it, and the key that follows from it."""
 
-    def __init__(self, pattern: str, header: bytes) -> None:
-        name = f"Noise_{pattern}_25519_AESGCM_SHA256".encode()
-        start = name.ljust(_HASH, b"\0") if len(name) <= _HASH else hashlib.sha256(name).digest()
-        self._hash = self._chain = self._key = start
+    def __init__(self, header: bytes) -> None:
+        self._hash = self._chain = self._key = _NAME.ljust(_HASH, b"\0")
         self._number = 0
         self.heard(header)
 
@@ -113,15 +111,14 @@ async def accept(header: bytes, receive: Receive, send: Send, identity: Identity
     """Answer a client's handshake. `receive` and `send` carry frames. Raises Malformed."""
     try:
         hello = wa6.HandshakeMessage.FromString(await receive()).clientHello
-        if hello.static and identity.resumes:
-            return await _resume(Transcript("IK", header), hello, send, identity)
-        pattern = "XXfallback" if hello.static else "XX"
-        return await _begin(Transcript(pattern, header), hello, receive, send, identity)
+        if hello.static:
+            raise Malformed("a handshake that begins with a key the client has kept: only a whole one is taken here")
+        return await _greet(Transcript(header), hello, receive, send, identity)
     except (DecodeError, ValueError) as e:
         raise e if isinstance(e, Malformed) else Malformed(f"a handshake that cannot be read: {e}") from e
 
 
-async def _begin(
+async def _greet(
     transcript: Transcript, hello: wa6.HandshakeMessage.ClientHello, receive: Receive, send: Send, identity: Identity
 ) -> Greeting:
     fresh = Key()
@@ -138,22 +135,4 @@ async def _begin(
     client = transcript.unseal(last.static)
     transcript.agreed(fresh.agree(client))
     payload = transcript.unseal(last.payload)
-    return Greeting(client, wa6.ClientPayload.FromString(payload), *transcript.finish())
-
-
-async def _resume(
-    transcript: Transcript, hello: wa6.HandshakeMessage.ClientHello, send: Send, identity: Identity
-) -> Greeting:
-    fresh = Key()
-    transcript.heard(identity.static.public)
-    transcript.heard(hello.ephemeral)
-    transcript.agreed(identity.static.agree(hello.ephemeral))
-    client = transcript.unseal(hello.static)
-    transcript.agreed(identity.static.agree(client))
-    payload = transcript.unseal(hello.payload)
-    transcript.heard(fresh.public)
-    transcript.agreed(fresh.agree(hello.ephemeral))
-    transcript.agreed(fresh.agree(client))
-    answer = wa6.HandshakeMessage.ServerHello(ephemeral=fresh.public, payload=transcript.seal(identity.certificates))
-    await send(wa6.HandshakeMessage(serverHello=answer).SerializeToString())
     return Greeting(client, wa6.ClientPayload.FromString(payload), *transcript.finish())

@@ -118,9 +118,7 @@ class People:
         """Return whoever has this phone number; None when nobody who is on WhatsApp has it."""
         if not PHONE.fullmatch(number) or number.startswith(NOBODY):
             return None
-        account = self._emulator.account(number)
-        self.phone(account)
-        return account
+        return self._emulator.account(number)
 
     def encrypt(self, writer: Account, reader: Device, message: e2e.Message) -> Node | None:
         """Encrypt for one device; None when it never brought keys."""

@@ -51,9 +51,8 @@ class Usync:
 
     def _account(self, name: Jid) -> Account | None:
         account = self._emulator.find(name)
-        if account is None:
-            return self._people.customer(f"+{name.user}") if name.server == PEOPLE else None
-        self._people.phone(account)
+        if account is None and name.server == PEOPLE:
+            return self._people.customer(f"+{name.user}")
         return account
 
     def _facts(self, account: Account, query: Node) -> list[Node]:
