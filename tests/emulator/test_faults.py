@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from tests.emulator.hurried import hurry
 from tests.emulator.rig import CUSTOMER, PHONE, Client, client, linked, until
-from tests.emulator.talking import acknowledged, heard, ledger, times_heard, write
+from tests.emulator.talking import acknowledged, heard, ledger, sent, times_heard, write
 
 from wafleet.clientlib.protos import e2e
 from wafleet.emulator.server import Emulator
@@ -233,6 +233,32 @@ async def test_pings_without_an_answer_are_reported_whether_all_is_silent_or_onl
             await until(lambda: "KeepAliveTimeout" in names(one), "no keep-alive failed")  # noqa: B023
         assert times_heard(silent, unheard) == 0
         assert await silent.call("IsConnected") is True
+
+
+async def test_what_a_silent_line_swallowed_comes_once_it_passes_again(emulator: Emulator, tmp_path: Path) -> None:
+    async with linked(emulator, tmp_path) as one:
+        strike(emulator, "silent", lasts=0.5)
+        sending = asyncio.create_task(one.say(CUSTOMER, "can you hear me?"))
+        id = write(emulator, "hello?")
+        await heard(one, id)
+        own = await sending
+        assert sent(emulator) == {own: 1}
+        await acknowledged(emulator, id)
+
+
+async def test_nobody_is_linked_while_the_whole_network_is_away(emulator: Emulator, tmp_path: Path) -> None:
+    async with client(emulator, tmp_path) as one, client(emulator, tmp_path, "two") as two:
+        qr, _, code = await one.qr(), await two.qr(), await two.pair_code(PHONE)
+        strike(emulator, "restart", whom="*")
+        for order in (Scan(PHONE, qr=qr), Scan(PHONE, code=code)):
+            with pytest.raises(Impossible):
+                emulator.world.scan(order)
+        async with client(emulator, tmp_path, "three") as three:
+            await until(lambda: not emulator.connections, "somebody is still being linked")
+            assert three.codes == []
+    end(emulator, "restart", whom="*")
+    async with linked(emulator, tmp_path, name="four"):
+        assert len(emulator.accounts[PHONE].linked) == 1
 
 
 async def test_what_only_devices_feel_is_refused_where_there_are_none(emulator: Emulator, tmp_path: Path) -> None:

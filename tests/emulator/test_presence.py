@@ -8,6 +8,7 @@ from tests.emulator.rig import CUSTOMER, PHONE, Client, linked, until
 from wafleet.clientlib.protos import told
 from wafleet.emulator.model import Account
 from wafleet.emulator.server import Emulator
+from wafleet.simulator.behaviour import Persona
 
 
 async def _show(client: Client) -> None:
@@ -56,7 +57,8 @@ async def test_typing_is_shown_both_ways(emulator: Emulator, tmp_path: Path) -> 
         assert not await client.call("SendChatPresence", whom, len(whom), 0, 0)
         assert not await client.call("SendChatPresence", whom, len(whom), 1, 0)
         await until(lambda: seen == [(PHONE, CUSTOMER, True), (PHONE, CUSTOMER, False)])
-        presence.type(emulator.account(CUSTOMER), emulator.account(PHONE), True)
+        emulator.world.add(Persona(phone=CUSTOMER, accounts=[PHONE], replies=1.0, reply_after_s=(0.1, 0.1)))
+        await client.say(CUSTOMER, "shall I come?")
         shown = await client.event("ChatPresence")
         assert shown.MessageSource.Sender.User == emulator.account(CUSTOMER).hidden_user
 

@@ -4,6 +4,7 @@ import pytest
 from tests.simulator.peer import LAYLA, ONE, PROMPT, Peer, fault, online, say, still
 
 from wafleet.simulator import frames
+from wafleet.simulator.behaviour import Persona
 from wafleet.simulator.faults import Fault
 from wafleet.simulator.manners import Manners
 from wafleet.simulator.model import Impossible
@@ -74,7 +75,7 @@ def test_codes_nobody_here_shows_go_to_the_linked_devices() -> None:
     world.adopt(devices)
     world.scan(Scan(ONE, qr="https://wa.me/settings/linked_devices#a,b,c,d,1"))
     world.scan(Scan(ONE, code="ABCD-1234"))
-    with pytest.raises(Impossible, match="a text or a code"):
+    with pytest.raises(Impossible, match=r"--qr or .* --code"):
         world.scan(Scan(ONE))
     assert devices.told == [(ONE, "https://wa.me/settings/linked_devices#a,b,c,d,1"), (ONE, "ABCD-1234")]
 
@@ -90,6 +91,43 @@ def test_a_fault_that_devices_saw_to_leaves_the_session_to_them() -> None:
     assert [c.reason for c in peer.of(frames.Closed)] == ["network"]
     fault(world, "undecryptable")
     assert [f.kind for f in world.trouble.active()] == ["undecryptable"]
+
+
+@pytest.mark.parametrize("over", ["ended", "later", "by a login"])
+def test_devices_are_told_once_their_line_is_silent_no_longer(over: str) -> None:
+    world, devices = still(), Devices()
+    peer, _ = online(world)
+    world.adopt(devices)
+    fault(world, "silent", lasts=5)
+    if over == "ended":
+        world.trouble.end(ONE, "silent")
+    elif over == "later":
+        world.advance(5)
+    else:
+        peer.login()
+    world.advance(60)
+    assert devices.told == [(ONE, "silent"), (ONE, "recover")]
+
+
+def test_customers_show_devices_that_they_type_before_they_answer() -> None:
+    world, devices = still(), Devices()
+    peer, session = online(world)
+    world.adopt(devices)
+    world.add(Persona(phone=LAYLA, accounts=[ONE], replies=1.0, reply_after_s=(4, 4)))
+    peer.send(session, to=LAYLA)
+    world.advance(3.9)
+    assert (devices.told, peer.texts) == ([(ONE, f"{LAYLA} types")], [])
+    world.advance(1)
+    assert len(peer.texts) == 1
+
+
+@pytest.mark.parametrize("code", ["abc", "402", "404", "503 open"])
+def test_a_login_fails_with_the_codes_there_are(code: str) -> None:
+    world = still()
+    online(world)
+    with pytest.raises(Impossible, match=f"400, 401, 403, 405, 406, 409, 500, 503, and {code} is none"):
+        fault(world, "login_failure", detail=code)
+    assert not world.trouble.active()
 
 
 class Devices:
@@ -110,6 +148,15 @@ class Devices:
     def feel(self, phone: str, fault: Fault) -> bool:
         self.told.append((phone, fault.kind))
         return fault.kind == "stream_error"
+
+    def recover(self, phone: str) -> None:
+        self.told.append((phone, "recover"))
+
+    def restart(self) -> None:
+        self.told.append(("*", "restart"))
+
+    def type(self, customer: str, phone: str) -> None:
+        self.told.append((phone, f"{customer} types"))
 
 
 def test_a_second_attempt_to_link_ends_the_first() -> None:

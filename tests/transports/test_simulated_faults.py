@@ -284,7 +284,6 @@ async def test_locked_keeps_new_sessions_out_until_it_ends(one: Held) -> None:
         ("409", "refused_client"),
         ("500", "network"),
         ("", "network"),
-        ("499", "network"),
     ],
 )
 async def test_login_failure_has_the_meaning_of_its_code(one: Held, code: str, reason: str) -> None:

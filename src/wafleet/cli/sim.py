@@ -64,7 +64,7 @@ def link(
     code: Annotated[str, typer.Option(help="The pairing code that is shown, instead of scanning.")] = "",
     data_dir: DataDir = None,
 ) -> None:
-    """Scan the QR code of an account that is being linked, as its phone would."""
+    """Scan the QR code of an account that is being linked, as its phone would; a linked device needs --qr or --code."""
     phone = _phone(account)
     _ask(data_dir, lambda c: c.scan(phone, qr=qr, code=code))
     screen.print(f"{phone} {'took' if code else 'scanned'} the code")

@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from wafleet.emulator import messaging
 from wafleet.emulator.connection import Connection, Handlers
 from wafleet.emulator.model import Account
 from wafleet.emulator.server import Emulator
@@ -74,17 +75,36 @@ class Faults:
         feeling = self._feelings.get(fault.kind)
         return feeling is not None and feeling(self._emulator.account(phone), fault)
 
+    def recover(self, phone: str) -> None:
+        """Have devices log in anew: what was swallowed while the line was silent comes again then."""
+        for connection in self._connections(self._emulator.account(phone)):
+            connection.abort()
+
+    def restart(self) -> None:
+        """Cut off whoever is being linked."""
+        for connection in list(self._emulator.connections):
+            if connection.device is None:
+                connection.abort()
+
+    def type(self, customer: str, phone: str) -> None:
+        """Show devices that a customer types to their account."""
+        find = self._emulator.account
+        messaging.of(self._emulator).presence.type(find(customer), find(phone), True)
+
     def refusal(self, connection: Connection, account: Account | None) -> Node | None:
         """Refuse a login with the very code of the fault."""
         fault = self._board.on(account.phone, "login_failure") if account else None
         return Node("failure", {"reason": fault.detail, "location": "emu"}) if fault else None
 
     async def greet(self, connection: Connection) -> bool:
-        """Send away a client that wants to be linked while nobody's version is accepted."""
-        if not connection.payload.HasField("devicePairingData") or not self._board.on(EVERYONE, "outdated"):
+        """Send away a client that wants to be linked while the network is away, or nobody's version is accepted."""
+        if not connection.payload.HasField("devicePairingData"):
             return False
-        connection.close(Node("failure", {"reason": "405", "location": "emu"}))
-        return True
+        if self._board.on(EVERYONE, "restart"):
+            connection.abort()
+        elif self._board.on(EVERYONE, "outdated"):
+            connection.close(Node("failure", {"reason": "405", "location": "emu"}))
+        return connection.closing
 
     def watch(self, connection: Connection, node: Node) -> bool:
         """Swallow what a device sends while nothing passes, and its pings while nobody answers them."""

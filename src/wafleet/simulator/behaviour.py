@@ -11,6 +11,7 @@ from wafleet.simulator.orders import CustomerLine
 from wafleet.simulator.state import State
 
 _PATIENCE = 1_000  # chatting customers give up on an account with so many messages waiting
+_THINKING = 0.5  # share of the time until an answer in which nothing is typed yet
 
 
 class Line(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -78,7 +79,9 @@ class People:
             customer.waits = False
             agenda.after(_line(persona, customer.step).after, self._next_line, customer, customer.step)
         elif persona.replies and self._state.random.random() < persona.replies:
-            agenda.after(self._state.span(persona.reply_after_s), self._reply, customer, account)
+            wait = self._state.span(persona.reply_after_s)
+            agenda.after(wait * _THINKING, self._type, customer, account)
+            agenda.after(wait, self._reply, customer, account)
 
     def lines(self) -> list[CustomerLine]:
         return [
@@ -120,6 +123,10 @@ class People:
         if self._customers.get(customer.persona.phone) is customer:
             self._say(customer, self._state.random.choice(customer.persona.accounts), self._words(customer))
             self._later_chat(customer)
+
+    def _type(self, customer: Customer, account: str) -> None:
+        if devices := self._state.devices_of(account):
+            devices.type(customer.persona.phone, account)
 
     def _reply(self, customer: Customer, account: str) -> None:
         self._say(customer, account, self._words(customer))

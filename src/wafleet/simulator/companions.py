@@ -23,3 +23,15 @@ class Companions(Protocol):
     def feel(self, phone: str, fault: Fault) -> bool:
         """Let devices feel a fault that strikes now; True: the network need not end their session itself."""
         ...
+
+    def recover(self, phone: str) -> None:
+        """Let devices have what did not pass while an account's line was silent: it passes again."""
+        ...
+
+    def restart(self) -> None:
+        """Cut off whoever is being linked: the whole network goes away."""
+        ...
+
+    def type(self, customer: str, phone: str) -> None:
+        """Show devices that a customer types to their account."""
+        ...

@@ -59,6 +59,8 @@ class Sessions:
         if account.session is not None:
             account.counts.replaced += 1
             self._state.counted(account)
+            if account.session.silent and (devices := self._state.devices_of(account.phone)):
+                devices.recover(account.phone)
             self.end(account.session, "replaced", "another login of this account")
         for kind in _OF_SESSIONS:
             self._state.board.remove(account.phone, kind)

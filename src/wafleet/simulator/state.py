@@ -40,6 +40,11 @@ class State:
             found = self.accounts[phone] = Account(phone)
         return found
 
+    def devices_of(self, phone: str) -> Companions | None:
+        """Return whoever holds an account's linked devices; None when it has none."""
+        companions = self.companions
+        return companions if companions is not None and companions.holds(phone) else None
+
     def found(self, epoch: str) -> None:
         """Begin a new network, whose ids differ from those of any other epoch."""
         self.epoch = epoch

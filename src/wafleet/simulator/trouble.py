@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from wafleet.simulator.deliveries import Deliveries
-from wafleet.simulator.faults import BAN_REASONS, EVERYONE, FAULTS, Fault, Reach
+from wafleet.simulator.faults import BAN_REASONS, EVERYONE, FAULTS, LOGIN_FAILURES, Fault, Reach
 from wafleet.simulator.linking import Linking
 from wafleet.simulator.model import Account, Impossible, Session
 from wafleet.simulator.orders import StartFault
@@ -36,7 +36,7 @@ class Trouble:
         """Begin a fault now. Raises Impossible when there is no such fault or nothing it could strike."""
         fault = self._fault(order)
         kind, accounts = FAULTS[fault.kind], self._accounts(fault)
-        if kind.devices and not any(self._is_device(a) for a in accounts):
+        if kind.devices and not any(self._state.devices_of(a.phone) for a in accounts):
             raise Impossible(f"Only linked devices feel {fault.kind}, and there is none on {fault.account}")
         if kind.providers and fault.account != EVERYONE and not any(a.provided for a in accounts):
             raise Impossible(f"Only numbers at a provider feel {fault.kind}, and {fault.account} is none")
@@ -45,8 +45,7 @@ class Trouble:
         if fault.until is not None or kind.reach in _LASTING or fault.detail == FOR_GOOD:
             self._keep(fault)
         if fault.kind == "restart":
-            self._state.away_until = fault.until or 0.0
-            self._linking.end_all("network", "the network restarts")
+            self._go_away(fault.until or 0.0)
         strike = self._strikes.get(fault.kind)
         for account in accounts:
             if not self._feel(account, fault) and strike:
@@ -74,6 +73,8 @@ class Trouble:
         if kind.reach is Reach.LINK or order.detail == FOR_GOOD:
             lasts = None
         detail = order.detail or kind.detail
+        if order.kind == "login_failure" and detail not in LOGIN_FAILURES:
+            raise Impossible(f"A login fails with one of the codes {', '.join(LOGIN_FAILURES)}, and {detail} is none")
         now = self._state.now()
         return Fault(
             kind=order.kind,
@@ -93,13 +94,15 @@ class Trouble:
             raise Impossible(f"No account {fault.account} in this network: link it first")
         return [found] if found else []
 
-    def _is_device(self, account: Account) -> bool:
-        companions = self._state.companions
-        return companions is not None and companions.holds(account.phone)
+    def _go_away(self, until: float) -> None:
+        self._state.away_until = until
+        self._linking.end_all("network", "the network restarts")
+        if self._state.companions is not None:
+            self._state.companions.restart()
 
     def _feel(self, account: Account, fault: Fault) -> bool:
-        companions = self._state.companions
-        return companions is not None and companions.holds(account.phone) and companions.feel(account.phone, fault)
+        devices = self._state.devices_of(account.phone)
+        return devices is not None and devices.feel(account.phone, fault)
 
     def _keep(self, fault: Fault) -> None:
         self._state.board.put(fault)
@@ -119,6 +122,8 @@ class Trouble:
                 setattr(session, fault.kind, False)
                 self._deliveries.push(session)
                 self._deliveries.catch_up(session)
+                if fault.kind == "silent" and (devices := self._state.devices_of(session.account.phone)):
+                    devices.recover(session.account.phone)
 
     def _ail(self, fault: Fault, accounts: Iterable[Account]) -> None:
         sessions = list(_open(accounts))

@@ -35,7 +35,10 @@ from wafleet.simulator.trouble import Trouble
 
 _REWRITE_AT: Final = 64 * 1024 * 1024  # bytes of journal
 
-_NOBODY: Final = "Nobody is linking {} now: start linking it, then scan; a linked device shows a text or a code to give"
+_NOBODY: Final = (
+    "Nobody is linking {} now: start linking it, then scan; for a linked device give what it shows, "
+    "the text in its QR code with --qr or its pairing code with --code"
+)
 
 _Line = TypeVar("_Line")
 
