@@ -74,6 +74,9 @@ REASONS: Final[Mapping[str, Reason]] = {
     "link_expired": Reason("Nobody scanned the QR code in time.", "Start linking again with the phone at hand.", False),
     "link_cancelled": Reason("Linking was cancelled.", "Start linking again when the phone is at hand.", False),
     "link_refused": Reason("WhatsApp refused to link this phone.", "Wait an hour, then link again.", False),
+    "link_broken": Reason(
+        "Linking broke off before the phone was linked.", "Look at the detail, then link it again.", False
+    ),
     "starting": Reason("The session is being restored.", "Wait: this takes a few seconds."),
     "handover": Reason("The node that held it was stopped.", "Wait: another node, or the next start, takes it over."),
     "connect_timeout": Reason("WhatsApp did not answer in time.", "Wait: it is tried again, later each time."),
@@ -111,7 +114,7 @@ REASONS: Final[Mapping[str, Reason]] = {
     ),
     "library_missing": Reason(
         "The library of linked devices is missing, or does not fit this machine.",
-        "See the detail, or `wafleet doctor`; it is tried again once wafleet is started anew.",
+        "See the detail, or `wafleet doctor`, then start wafleet anew.",
     ),
     "locked": Reason(
         "WhatsApp locked this number, or its account on the phone is gone.",
@@ -131,7 +134,8 @@ REASONS: Final[Mapping[str, Reason]] = {
         "The process that runs this number stood still and was ended.", "Wait: a new one is started."
     ),
     "worker_memory": Reason(
-        "The process that runs this number took more memory than it may.", "Wait: a new one is started."
+        "The process that runs this number took more memory than it may.",
+        "Wait: a new one is started. If it comes back, give it more: `devices.memory_mb`.",
     ),
     "worker_lifetime": Reason("The process that runs this number is replaced by a new one.", "Nothing to do."),
     "in_use": Reason(

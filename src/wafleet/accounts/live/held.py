@@ -19,7 +19,8 @@ class Held:
     row: Row
     lease: Lease
     live: Live | None = None
-    failures: int = 0
+    failures: int = 0  # in a row, without a session that lasted
+    online_at: float | None = None  # monotonic; when its session came online last
     writes: int = 0  # state writes of ours, so that an older read does not undo what we know
     stale: bool = False  # what we know of it was no longer so when we wrote: it is read anew first
     dropped: bool = False  # the lease is gone: touch nothing

@@ -18,18 +18,39 @@ _LEADS_TO: Final = {
     "provider_refused": State.BLOCKED,
 }
 _GOES_ON: Final = frozenset(  # after these the session is opened that was there before
-    {"link_expired", "link_cancelled", "link_refused", "link_wrong_phone", "passkey", "stopped"}
+    {"link_expired", "link_cancelled", "link_refused", "link_wrong_phone", "link_broken", "passkey", "stopped"}
 )
 _LEAST_WAIT: Final = {
     "replaced": timedelta(seconds=20),
     "outdated": timedelta(seconds=30),
     "library_missing": timedelta(hours=1),  # it comes with a new start
+    "banned": timedelta(hours=1),  # where WhatsApp gave no end: who knocks all the time is banned for longer
+    "refused_client": timedelta(minutes=10),
 }
+STEADY: Final = timedelta(seconds=60)  # a session that lasted so long was well: what ends it is a first failure
+_BROKEN_LINKS: Final = frozenset(  # a session would be opened again by itself after these; linking is not
+    {
+        *("network", "silent", "connect_timeout", "stream_error", "replaced", "unready", "in_use", "refused_client"),
+        *("worker_crashed", "worker_stuck", "worker_memory", "worker_lifetime"),
+    }
+)
 
 
 def leads_to(reason: str) -> State:
     """Return the state an account is in after its session ended for this reason."""
     return _LEADS_TO.get(reason, State.OFFLINE)
+
+
+def link_end(reason: str, detail: str) -> tuple[str, str]:
+    """Say how an attempt to link ended, as reason and detail: what would be tried again by itself is not, here."""
+    if reason not in _BROKEN_LINKS:
+        return reason, detail
+    return "link_broken", f"{explain(reason).sentence} {detail}".strip()
+
+
+def failures_before(failures: int, *, lasted: timedelta) -> int:
+    """Return how many failures in a row precede one more: those from before a session that lasted do not count."""
+    return 0 if lasted >= STEADY else failures
 
 
 def retry_in(

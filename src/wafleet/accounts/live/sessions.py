@@ -65,6 +65,7 @@ class Sessions:
         self._transports, self._traffic, self._settings, self._held = transports, traffic, settings, held
         self._retry_later: Callable[[Held, float], None] = lambda held, seconds: None
         self._release: Callable[[Held], Awaitable[None]] = _nobody
+        self._closing = set[asyncio.Task[None]]()
         self._gates = {kind: self._gate(kind) for kind in transports}
 
     def answer_to(
@@ -177,6 +178,7 @@ class Sessions:
             await self._close(live)
             await self._down(held, error.reason, error.detail, error.until)
         except TimeoutError:
+            await self._close(live)
             await self._down(held, "connect_timeout", "")
         else:
             await self._online(held, live)
@@ -185,7 +187,11 @@ class Sessions:
         transport = self._transports[held.row.transport]
         async with asyncio.timeout(self._settings.connect_limit_s):
             live.session = await transport.open(live.number, keys.credentials, Ears(live, self._traffic, self))
-        await self._traffic.opened(live)
+        try:
+            await self._traffic.opened(live)
+        except BaseException:  # nobody else knows of it yet
+            await self._surely_close(live)
+            raise
 
     async def _hold_back(self, held: Held, wait_s: float) -> None:
         """Let an account wait whose client is refused anyway."""
@@ -203,7 +209,7 @@ class Sessions:
     async def _online(self, held: Held, live: Live) -> None:
         if live.closed:
             return await self._down(held, *(live.ended or ("network", "", None)))
-        held.live, held.failures, held.proven = live, 0, True
+        held.live, held.online_at, held.proven = live, self._clock.monotonic(), True
         if not await self._states.move(held, State.ONLINE):
             self._detach(held)
             await self._close(live)
@@ -233,20 +239,25 @@ class Sessions:
             await self._states.move(held, to, reason, detail)
 
     async def _down(self, held: Held, reason: str, detail: str, until: datetime | None = None) -> None:
+        failures = rules.failures_before(held.failures, lasted=self._lasted(held))
+        held.failures = failures + 1
         wait = rules.retry_in(
             reason,
-            failures=held.failures,
+            failures=failures,
             until=until,
             now=self._clock.now(),
             first=timedelta(seconds=self._settings.backoff_first_s),
             most=timedelta(seconds=self._settings.backoff_most_s),
         )
-        held.failures += 1
         if reason == "outdated" and await self._outdated.refused(held.row.transport):
             wait = _spread(self._outdated.left_s(held.row.transport))
         await self._states.move(held, rules.leads_to(reason), reason, detail, retry_in=wait)
         if wait is not None:
             self._try_again(held, wait)
+
+    def _lasted(self, held: Held) -> timedelta:
+        since, held.online_at = held.online_at, None
+        return timedelta() if since is None else timedelta(seconds=self._clock.monotonic() - since)
 
     def _try_again(self, held: Held, wait: timedelta) -> None:
         held.row.retry_at = self._clock.now() + wait
@@ -311,6 +322,13 @@ class Sessions:
             async with asyncio.timeout(CLOSE_LIMIT_S):
                 await live.session.close()
 
+    async def _surely_close(self, live: Live) -> None:
+        """See a session closed, however often the caller is cancelled."""
+        closing = asyncio.create_task(self._close(live), name=f"close {live.account}")
+        self._closing.add(closing)  # a task that nobody keeps may vanish
+        closing.add_done_callback(self._closing.discard)
+        await asyncio.shield(closing)
+
     def _detach(self, held: Held) -> Live | None:
         live, held.live, held.note = held.live, None, None
         if live is not None:
@@ -323,7 +341,8 @@ class Sessions:
             await work
         except Exception as error:
             log.exception("account_work_failed", account=str(held.row.id), error=str(error))
-            await self._down(held, "unready", repr(error))
+            failed = self._linker.failed if held.row.state is State.LINKING else self._down
+            await failed(held, "unready", repr(error))
         held.work = None
         self.converge(held)
 

@@ -132,8 +132,8 @@ def refusal(noticed: Noticed, *, now: datetime) -> Ending | None:
 
 
 def worker_ended(why: Why, detail: str, *, now: datetime) -> Ending:
-    """Say why an account's worker is gone; an old one is replaced at once."""
-    until = now if why in {Why.LIFETIME, Why.MEMORY} else None
+    """Say why an account's worker is gone; an old one is replaced at once, one that went wrong later each time."""
+    until = now if why is Why.LIFETIME else None
     return Ending(WORKERS.get(why, "worker_crashed"), detail, until)
 
 
