@@ -61,13 +61,17 @@ class LiveFleet:
         held: dict[AccountId, Held] = {}
         self._db, self._node, self._told = db, node, told
         self._states, self._keyring = States(db, told=told), Keyring(db, secrets)
+        outdated = Outdated(db=db, clock=clock, clients=clients or {}, told=told, probe_s=probe_s)
+        linker = Linker(
+            db=db, clock=clock, states=self._states, secrets=secrets, keyring=self._keyring, outdated=outdated
+        )
         opener = Sessions(
             clock=clock,
             node=node,
             states=self._states,
             keyring=self._keyring,
-            linker=Linker(db=db, clock=clock, states=self._states, secrets=secrets, keyring=self._keyring),
-            outdated=Outdated(db=db, clock=clock, clients=clients or {}, told=told, probe_s=probe_s),
+            linker=linker,
+            outdated=outdated,
             transports=transports,
             traffic=traffic,
             settings=sessions,

@@ -65,14 +65,24 @@ class Keyring:
                 former = keys.credentials if keys.transport == held.row.transport else b""
         return Opened(former, settings, held.row.transport)
 
-    async def link(self, held: Held, secret: bytes, *, transport: str) -> None:
-        """Store the credentials of a phone that was linked just now; those they replace are kept as well."""
+    async def link(self, held: Held, secret: bytes, *, transport: str) -> bool:
+        """Store the credentials of a phone that was linked just now; those they replace are kept as well.
+
+        While the database is away they wait: nobody else has them. False: this node lost the account meanwhile.
+        """
         stored = self._secrets.encrypt(secret, about=held.row.id.bytes)
-        async with self._db.fleet_tx() as tx:
-            if await store.save_credentials(
-                tx, account=held.row.id, epoch=held.lease.epoch, transport=transport, credentials=stored
-            ):
-                held.row.linked = True
+        while not held.dropped:
+            try:
+                async with self._db.fleet_tx() as tx:
+                    landed = await store.save_credentials(
+                        tx, account=held.row.id, epoch=held.lease.epoch, transport=transport, credentials=stored
+                    )
+            except DatabaseAway:
+                await asyncio.sleep(AGAIN_S)
+            else:
+                held.row.linked = held.row.linked or landed
+                return landed
+        return False
 
     def renew(self, held: Held, secret: bytes, *, transport: str) -> None:
         """Store credentials that changed with use. Of those that come while one is being written, the newest counts."""

@@ -11,7 +11,8 @@ from wafleet.engine.db import Tx
 async def save_credentials(tx: Tx, *, account: AccountId, epoch: int, transport: str, credentials: bytes) -> bool:
     """Store the encrypted credentials of a phone that was linked just now, and keep a copy of those they replace.
 
-    False: the lease has changed hands, nothing was written.
+    The same ones again change nothing: they may have landed although their COMMIT was never answered. False: the lease
+    has changed hands, nothing was written.
     """
     await _turn(tx, account)
     sql = """
@@ -21,10 +22,11 @@ async def save_credentials(tx: Tx, *, account: AccountId, epoch: int, transport:
              where a.id = %(account)s and a.transport = %(transport)s
         ), kept as (
             insert into retired_credentials (tenant_id, account_id, credentials, reason)
-            select tenant_id, id, credentials, 'relinked' from a where credentials is not null
+            select tenant_id, id, credentials, 'relinked' from a where credentials <> %(credentials)s
         ), told as (
             insert into events (tenant_id, account_id, kind, data)
             select tenant_id, id, 'account.linked', jsonb_build_object('phone', phone) from a
+             where credentials is distinct from %(credentials)s
         ), seen as (
             insert into activity as v (account_id, tenant_id, phone_seen_at)
             select id, tenant_id, now() from a where transport = 'device'

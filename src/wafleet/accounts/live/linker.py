@@ -1,13 +1,16 @@
 """Links a phone: shows each QR code until the phone confirms, and keeps the credentials encrypted."""
 
 import asyncio
+from collections.abc import Coroutine
+from typing import Any
 
 import structlog
 
 from wafleet.accounts.live import keys_store, store
 from wafleet.accounts.live.held import Held
 from wafleet.accounts.live.keyring import Keyring
-from wafleet.accounts.live.rules import leads_to
+from wafleet.accounts.live.outdated import Outdated
+from wafleet.accounts.live.rules import leads_to, link_end
 from wafleet.accounts.live.states import States
 from wafleet.domain.account import DEADLINES, State, explain
 from wafleet.engine.clock import Clock
@@ -17,14 +20,18 @@ from wafleet.transports.base import Linking, Number, OpenError, Pairing
 
 log = structlog.get_logger(__name__)
 UNLINK_LIMIT_S = 20.0
+STORE_LIMIT_S = 2.0  # for credentials that are just being stored when this node must let go of the account
 _GONE = frozenset({"logged_out", "banned_for_good"})  # the phone's list does not have it any more
 
 
 class Linker:
     """Runs one account's attempt to link, and says clearly how it ended."""
 
-    def __init__(self, *, db: Db, clock: Clock, states: States, secrets: Secrets, keyring: Keyring) -> None:
+    def __init__(
+        self, *, db: Db, clock: Clock, states: States, secrets: Secrets, keyring: Keyring, outdated: Outdated
+    ) -> None:
         self._db, self._clock, self._states, self._secrets, self._keyring = db, clock, states, secrets, keyring
+        self._outdated, self._removing = outdated, set[asyncio.Task[None]]()
 
     def abandoned(self, held: Held) -> bool:
         """Tell whether a linking under way is no longer wanted: a person or a deadline ended it, or began it anew."""
@@ -38,10 +45,27 @@ class Linker:
             secret = await self._attempt(held, transport, number)
         except OpenError as error:
             return await self.failed(held, error.reason, error.detail)
-        if secret is not None:
-            await self._keyring.link(held, secret, transport=kind)
+        if secret is not None and await self._kept(held, transport, number, secret, kind):
             await self._states.move(held, State.CONNECTING, "starting")
         return None
+
+    async def _kept(self, held: Held, transport: Linking, number: Number, secret: bytes, kind: str) -> bool:
+        """Store the credentials; where nobody can, remove the device again: its phone would list it for good.
+
+        False: the lease was lost, or this node stops.
+        """
+        storing = asyncio.create_task(self._keyring.link(held, secret, transport=kind))
+        try:
+            return await asyncio.shield(storing)
+        finally:
+            if not await _in_time(storing, STORE_LIMIT_S) and secret != number.credentials:
+                await asyncio.shield(self._beside(_take_back(transport, number, secret)))
+
+    def _beside(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(work, name="remove a device whose keys nobody has")
+        self._removing.add(task)  # a task that nobody keeps may vanish
+        task.add_done_callback(self._removing.discard)
+        return task
 
     async def _attempt(self, held: Held, transport: Linking, number: Number) -> bytes | None:
         """Link the phone; None: nobody wants this attempt any more. Raises OpenError."""
@@ -81,6 +105,9 @@ class Linker:
 
     async def failed(self, held: Held, reason: str, detail: str) -> None:
         """Say why linking did not end well; an account that worked before goes back to its session."""
+        if reason == "outdated":
+            await self._outdated.refused(held.row.transport)
+        reason, detail = link_end(reason, detail)
         state = State.LOGGED_OUT if held.row.linked else State.NEW
         if held.row.linked and held.proven:
             state = leads_to(reason)
@@ -107,6 +134,25 @@ class Linker:
             await store.end_removal(tx, account=held.row.id)
         held.writes += 1
         held.row.remove_until = None
+
+
+async def _in_time(storing: "asyncio.Task[bool]", limit_s: float) -> bool:
+    """Tell whether what is being stored was stored; it is given up after `limit_s`."""
+    await asyncio.wait([storing], timeout=limit_s)
+    if not storing.done():
+        storing.cancel()
+        await asyncio.wait([storing])
+    return not storing.cancelled() and storing.exception() is None and storing.result()
+
+
+async def _take_back(transport: Linking, number: Number, secret: bytes) -> None:
+    try:
+        async with asyncio.timeout(UNLINK_LIMIT_S):
+            await transport.unlink(number, secret)
+    except (OpenError, TimeoutError) as error:
+        log.warning("linked_in_vain", account=str(number.id), phone=number.phone, reason=str(error) or "no answer")
+    else:
+        log.warning("linked_in_vain", account=str(number.id), phone=number.phone, reason="removed again")
 
 
 class _Shown:
