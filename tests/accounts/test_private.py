@@ -32,7 +32,28 @@ def test_a_password_taken_out_and_put_back_gives_the_same_address(proxy: str) ->
 
 
 @pytest.mark.parametrize(
-    "proxy", ["proxy:8080", "ftp://s3cret@h", "http://", "http://s3cret@h:x", "http://h/s3cret", "http://a b@h", ""]
+    ("typed", "escaped"), [("s3cr%zz", "s3cr%25zz"), ("100%", "100%25"), ("a%40b%", "a%40b%25"), ("p@ss", "p%40ss")]
+)
+def test_a_password_is_written_so_that_everybody_can_read_the_address(typed: str, escaped: str) -> None:
+    shown, password = private.split(device(f"socks5://ada:{typed}@h:1080"))
+    assert password == typed
+    assert private.joined(shown, password) == device(f"socks5://ada:{escaped}@h:1080")
+
+
+@pytest.mark.parametrize(
+    "proxy",
+    [
+        "http://a%zz:s3cret@h",
+        "http://ada:s3cret@h%zz:1",
+        "http://ada:s3cret@%31",
+        "proxy:8080",
+        "ftp://s3cret@h",
+        "http://",
+        "http://s3cret@h:x",
+        "http://h/s3cret",
+        "http://a b@h",
+        "",
+    ],
 )
 async def test_what_is_no_proxy_is_refused_without_being_repeated(
     accounts: Accounts, broker: Office, proxy: str

@@ -4,6 +4,7 @@ A setting that holds one is written in full once. What was read may be written b
 that is stored, as long as everything else of its address stays the same.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any, Final, Protocol, cast
 from urllib.parse import quote, urlsplit
@@ -14,6 +15,8 @@ from wafleet.domain.ids import AccountId
 
 HIDDEN: Final = "***"
 SCHEMES: Final[Mapping[str, int]] = {"http": 80, "https": 443, "socks5": 1080}  # with the port where none is written
+
+_LONE_PERCENT: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
 class Sealer(Protocol):
@@ -36,6 +39,8 @@ def check_proxy(text: str) -> None:
         raise ValueError(f"this is no address of a proxy: {remedy}") from None
     if parts.scheme not in SCHEMES or not parts.hostname or port == 0:
         raise ValueError(f"this is no address of a proxy: {remedy}")
+    if "%" in parts.hostname or _LONE_PERCENT.search(parts.username or ""):
+        raise ValueError(f"in a proxy's user name % is written %25, and a host has none: {remedy}")
     if parts.path not in {"", "/"} or parts.query or parts.fragment:
         raise ValueError(f"a proxy's address ends with its port: {remedy}")
 
@@ -84,9 +89,14 @@ def _with_proxy(settings: Mapping[str, Any], proxy: str) -> dict[str, Any]:
 
 
 def _replaced(proxy: str, password: str) -> str:
-    """Put another password into the address. What stands in it is escaped already; `***` stays readable."""
+    """Put another password into the address; `***` stays readable.
+
+    What is escaped already stays so. A % that escapes nothing is one that somebody typed: whoever reads the address
+    later would refuse it, and repeat it with the password while doing so.
+    """
     parts = urlsplit(proxy)
     user, _, host = parts.netloc.rpartition("@")
     name = user.partition(":")[0]
-    written = password if password == HIDDEN else quote(password, safe="%!$&'()*+,;=~-._")
+    typed = _LONE_PERCENT.sub("%25", password)
+    written = password if password == HIDDEN else quote(typed, safe="%!$&'()*+,;=~-._")
     return parts._replace(netloc=f"{name}:{written}@{host}").geturl()

@@ -20,6 +20,7 @@ from wafleet.transports.device.linked import Linked, first
 from wafleet.transports.device.linking import Attempt, unlink
 from wafleet.transports.device.moments import now
 from wafleet.transports.device.session import DeviceSession
+from wafleet.transports.device.telling import without_password
 from wafleet.transports.device.worker.reading import message_id
 from wafleet.transports.device.worker.store import spooled
 
@@ -341,6 +342,6 @@ def _named() -> Generator[None]:
     except Unreadable as error:
         raise OpenError("credentials_lost", str(error)) from error
     except Gone as error:
-        raise OpenError("worker_crashed", str(error)) from error
+        raise OpenError("worker_crashed", without_password(str(error))) from error
     except OSError as error:
         raise OpenError("unready", f"the account's folder: {error}") from error

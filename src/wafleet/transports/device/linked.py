@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import logging
 from collections.abc import Callable
 from typing import Final, Protocol
@@ -192,6 +193,7 @@ class Linked:
     def _end(self, ending: Ending) -> None:
         if self.ending is not None or self._leaving:
             return
+        ending = dataclasses.replace(ending, detail=telling.without_password(ending.detail))
         self.online, self.ending = False, ending
         self._stop_waiting()
         self.over.set()

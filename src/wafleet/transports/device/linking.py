@@ -11,6 +11,7 @@ from wafleet.transports.base import LinkListener, OpenError, Pairing
 from wafleet.transports.device.ears import Gone, NoAnswer, Unable
 from wafleet.transports.device.linked import Linked, first, live
 from wafleet.transports.device.moments import now
+from wafleet.transports.device.telling import without_password
 
 log = logging.getLogger(__name__)
 
@@ -94,7 +95,7 @@ class Attempt:
             return
         found = told.PairPhoneReturnFunction.FromString(answer)
         if found.Error:
-            log.info("no pairing code", extra={"phone": self._phone, "why": found.Error})
+            log.info("no pairing code", extra={"phone": self._phone, "why": without_password(found.Error)})
         elif found.Code:
             self._code = found.Code
             self._show()
@@ -116,7 +117,7 @@ async def unlink(linked: Linked) -> None:
     except (Gone, NoAnswer, Unable) as error:
         raise OpenError("network", str(error)) from error
     if answer:
-        raise OpenError("network", answer.decode("utf-8", "replace"))
+        raise OpenError("network", without_password(answer.decode("utf-8", "replace")))
     linked.removed = True
 
 

@@ -137,6 +137,14 @@ def worker_ended(why: Why, detail: str, *, now: datetime) -> Ending:
     return Ending(WORKERS.get(why, "worker_crashed"), detail, until)
 
 
+_PASSWORD: Final = re.compile(r"(://[^\s\"'/@:]*):[^\s\"']*@")
+
+
+def without_password(text: str) -> str:
+    """Return what the library says without the password of a proxy, whose address it may repeat."""
+    return _PASSWORD.sub(r"\1:***@", text)
+
+
 def returned(error: str) -> Ending:
     """Read why the library's main call ended by itself."""
     return Ending("network", error[:_MOST_DETAIL] or "the library ended its connection")
