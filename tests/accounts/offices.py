@@ -63,12 +63,19 @@ def fields(n: int = 1, **others: Any) -> Fields:
     return cast(Fields, {"name": f"Number {n}", "phone": f"+97150{n:07}", "transport": "simulated"} | others)
 
 
-async def put_in(db: Db, account: Account, state: State, *, linked: bool = True, reason: str = "") -> None:
-    """Put an account where a test begins, as the owner of its session would."""
+async def put_in(
+    db: Db, account: Account, state: State, *, linked: bool = True, reason: str = "", ended: str = ""
+) -> None:
+    """Put an account where a test begins, as the owner of its session would.
+
+    ended  how the last attempt to link it did
+    """
     async with db.fleet_tx() as tx:
         await tx.run("alter table accounts disable trigger accounts_moves")
         await tx.run(
-            "update accounts set state = %(state)s, reason = %(reason)s, credentials = %(kept)s where id = %(id)s",
+            "update accounts set state = %(state)s, reason = %(reason)s, credentials = %(kept)s, "
+            "pairing = jsonb_build_object('ended', %(ended)s::text) where id = %(id)s",
+            ended=ended,
             state=state.value,
             reason=reason,
             kept=b"device" if linked else None,

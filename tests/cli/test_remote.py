@@ -237,6 +237,26 @@ def test_linking_that_is_cancelled_elsewhere_ends_with_its_reason(at_fleet: Serv
     assert shell("accounts", "delete", phone, "--yes").status == 0
 
 
+def test_a_phone_that_is_not_linked_anew_is_no_linked_phone_although_its_account_is_online(
+    at_fleet: Served, shell: Shell
+) -> None:
+    phone = "+971501110012"
+    shell("accounts", "add", "Linked once", phone, "--tenant", OFFICE)
+    for passkey, status in ((False, 0), (True, 1)):
+        at_fleet.world.linking.passkey = passkey
+        scanning = threading.Thread(target=at_fleet.scan, args=[phone])
+        scanning.start()
+        ran = shell("link", "Linked once", "--again")
+        scanning.join()
+        at_fleet.world.linking.passkey = False
+        assert ran.status == status
+        at_fleet.settled(phone)
+    assert "was not linked: WhatsApp asks for a passkey" in ran.err
+    assert "It goes on with its earlier session." in ran.err
+    assert f"Once more: wafleet link {phone} --again" in ran.err
+    assert shell("accounts", "delete", phone, "--yes").status == 0
+
+
 def test_texts_of_customers_cannot_steer_the_terminal(at_fleet: Served, shell: Shell) -> None:
     shell("send", CUSTOMER, "\x1b[2J\u202eoops\n\r", "--account", PHONE, "--wait")
     shown = shell("messages", "--limit", "1")

@@ -9,7 +9,7 @@ from wafleet.accounts import Account, Accounts
 from wafleet.accounts.summary import Fleet
 from wafleet.console import FleetDesk
 from wafleet.console.desk import shown
-from wafleet.domain.account import State
+from wafleet.domain.account import State, explain
 from wafleet.domain.errors import NotFound
 from wafleet.engine.clock import ManualClock
 from wafleet.engine.db import Db
@@ -112,7 +112,7 @@ async def test_linking_goes_from_starting_over_the_code_to_linked(db: Db, desk: 
     assert (step.stage, step.qr, step.code) == ("scan", "<svg>secret</svg>", "ABCD-1234")
     assert step.expires_at == datetime(2026, 1, 1, 12, 0, 20, tzinfo=UTC)
 
-    await put_in(db, account, State.CONNECTING, reason="starting")
+    await put_in(db, account, State.CONNECTING, reason="starting", ended="linked")
     step = await desk.link_step(ALL, id)
     assert (step.stage, step.sentence, step.qr) == ("linked", "The phone is linked.", "")
 
@@ -125,16 +125,20 @@ async def test_linking_goes_from_starting_over_the_code_to_linked(db: Db, desk: 
         ("link_refused", "refused"),
         ("passkey", "passkey"),
         ("link_wrong_phone", "wrong_phone"),
-        ("banned", "failed"),
+        ("link_broken", "failed"),
+        ("outdated", "failed"),
     ],
 )
+@pytest.mark.parametrize("state", [State.LOGGED_OUT, State.ONLINE])
 async def test_linking_that_failed_ends_in_a_stage_of_its_own(
-    db: Db, desk: FleetDesk, account: Account, reason: str, stage: str
+    db: Db, desk: FleetDesk, account: Account, reason: str, stage: str, state: State
 ) -> None:
-    await put_in(db, account, State.LOGGED_OUT, linked=False, reason=reason)
+    went_back = state is State.ONLINE
+    await put_in(db, account, state, linked=went_back, reason="" if went_back else reason, ended=reason)
     step = await desk.link_step(ALL, str(account.id))
-    assert step.stage == stage
-    assert step.next_step
+    why = explain(reason)
+    assert (step.stage, step.next_step) == (stage, why.next_step)
+    assert step.sentence == f"{why.sentence}{' The number goes on with its earlier session.' if went_back else ''}"
 
 
 async def test_disabling_and_enabling_reach_the_account(desk: FleetDesk, accounts: Accounts, account: Account) -> None:

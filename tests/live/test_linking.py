@@ -9,6 +9,7 @@ from tests.live.rig import Rig, service, until
 
 from wafleet.accounts import Accounts
 from wafleet.accounts.live import keys_store
+from wafleet.accounts.live import store as live_store
 from wafleet.domain.account import State, explain
 from wafleet.domain.ids import AccountId
 from wafleet.engine.db import DatabaseAway, Tx
@@ -70,6 +71,30 @@ async def test_an_account_that_worked_goes_back_to_its_session_when_linking_anew
     await accounts.link(CALLER, account, again=True)
     rig.world.linking.scan(PHONE, qr=await until(lambda: code(accounts, account), bool))
     await until(lambda: rig.state(account), lambda seen: seen == ONLINE)
+    seen = await accounts.pairing(CALLER, account)
+    assert (seen.ended, seen.next_step) == ("passkey", explain("passkey").next_step)
+
+
+@pytest.mark.parametrize("how", ["expired", "cancelled", "linked"])
+async def test_how_linking_anew_ended_is_told_although_the_account_is_online_either_way(
+    rig: Rig, accounts: Accounts, how: str
+) -> None:
+    account = await linked(rig)
+    await accounts.link(CALLER, account, again=True)
+    shown = await until(lambda: code(accounts, account), bool)
+    assert (await accounts.pairing(CALLER, account)).ended == ""
+    if how == "expired":
+        async with rig.db.fleet_tx() as tx:
+            await tx.run("update accounts set deadline_at = now() - interval '1 s'")
+            assert await live_store.expire(tx) == [account]
+    elif how == "cancelled":
+        await accounts.cancel_link(CALLER, account)
+    else:
+        rig.world.linking.scan(PHONE, qr=shown)
+    await until(lambda: rig.state(account), lambda seen: seen == ONLINE)
+    assert (await accounts.pairing(CALLER, account)).ended == {"linked": "linked"}.get(how, f"link_{how}")
+    await accounts.link(CALLER, account, again=True)
+    assert (await accounts.pairing(CALLER, account)).ended == ""
 
 
 Save = Callable[..., Awaitable[bool]]
@@ -176,6 +201,8 @@ async def test_linking_that_breaks_off_says_that_it_must_be_begun_again(
     else:
         await until(lambda: rig.state(account), lambda seen: seen == ("new", "link_broken"))
         assert "the line broke" in (await accounts.get(CALLER, account)).detail
+    seen = await accounts.pairing(CALLER, account)
+    assert (seen.ended, "the line broke" in seen.detail) == ("link_broken", True)
     assert explain("link_broken").next_step == "Look at the detail, then link it again."
 
 

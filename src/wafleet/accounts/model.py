@@ -67,13 +67,21 @@ class Account:
         object.__setattr__(self, "next_step", why.next_step)
 
 
+LINKED: Final = "linked"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PairingView:
-    """What a person must do now to link an account's phone."""
+    """What a person must do now to link an account's phone, or how the last attempt ended.
+
+    When linking anew fails, an account goes back to its former session: its state does not tell, `ended` does.
+    """
 
     state: State
     reason: str
-    sentence: str = ""  # follows from the reason, like the next step
+    ended: str = ""  # "linked", or the reason why not; empty while it is being linked, and before the first attempt
+    detail: str = ""  # of an attempt that failed
+    sentence: str = ""  # follows from `ended` where that is a reason, else from `reason`; like the next step
     next_step: str = ""
     qr: str = ""  # the text inside the QR code
     code: str = ""  # the pairing code to type on the phone
@@ -81,7 +89,7 @@ class PairingView:
     deadline_at: Stamp | None = None  # when linking is given up
 
     def __post_init__(self) -> None:
-        why = explain(self.reason)
+        why = explain(self.reason if self.ended in {"", LINKED} else self.ended)
         object.__setattr__(self, "state", State(self.state))
         object.__setattr__(self, "sentence", why.sentence)
         object.__setattr__(self, "next_step", why.next_step)

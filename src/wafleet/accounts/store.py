@@ -216,15 +216,19 @@ async def move(
     detail: str = "",
     retry_in: timedelta | None = None,
 ) -> bool:
-    """Move an account that stands in one of `before`; retry, failures and pairing begin anew, its uptime is closed.
+    """Move an account that stands in one of `before`; retry and failures begin anew, its uptime is closed.
 
-    A state that must not last gets its deadline. False when it stands elsewhere by now.
+    A state that must not last gets its deadline, and an attempt to link that this ends its end. False when it stands
+    elsewhere by now.
     """
     moved = await tx.run(
         """
         update accounts
            set state = %(to)s, reason = %(reason)s, detail = %(detail)s, deadline_at = now() + %(limit)s,
-               retry_at = now() + %(retry_in)s, failures = 0, pairing = null, updated_at = now(),
+               retry_at = now() + %(retry_in)s, failures = 0, updated_at = now(),
+               pairing = case when %(to)s = 'linking' then null
+                              when state = 'linking' then jsonb_build_object('ended', %(reason)s::text)
+                              else pairing end,
                state_since = case when state = %(to)s then state_since else now() end
          where id = %(id)s and state = any(%(before)s)
         """,
@@ -306,12 +310,13 @@ async def bury(tx: Tx, *, id: AccountId) -> None:
 
 
 async def pairing(tx: Tx, *, id: UUID, only: Sequence[AccountId] | None) -> PairingView | None:
-    """Return what a person must do now to link an account."""
+    """Return what a person must do now to link an account, or how the last attempt ended."""
     return await tx.one(
         PairingView,
         """
         select state, reason, coalesce(pairing ->> 'qr', '') as qr, coalesce(pairing ->> 'code', '') as code,
-               (pairing ->> 'expires_at')::timestamptz as expires_at, deadline_at
+               (pairing ->> 'expires_at')::timestamptz as expires_at, deadline_at,
+               coalesce(pairing ->> 'ended', '') as ended, coalesce(pairing ->> 'detail', '') as detail
           from accounts
          where id = %(id)s and deleted_at is null and (%(only)s::uuid[] is null or id = any(%(only)s))
         """,

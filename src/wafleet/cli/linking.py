@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from wafleet.client.fleet_answers import Account, Pairing
 
 LOOK_S: Final = 0.5
-LINKED: Final = frozenset({"online", "connecting", "degraded"})
+GOES_ON: Final = frozenset({"online", "connecting", "degraded", "recovering", "offline"})
 QUIET: Final = 2  # light modules around the code; phones read it well on a screen
 HALVES: Final = {(True, True): " ", (True, False): "▄", (False, True): "▀", (False, False): "█"}
 CANCELLED: Final = 130
@@ -36,7 +36,8 @@ def link(
 ) -> None:
     """Link an account's phone: show its QR code until it is scanned. Exit status 1 when it was not.
 
-    With --json each line has `state`, `qr` (the text inside the code), `code`, `sentence`, `next_step`, `expires_at`.
+    With --json each line has `state`, `qr` (the text inside the code), `code`, `sentence`, `next_step`, `expires_at`;
+    the last one also `ended`: "linked", or the reason why it was not.
     """
     with connected(data_dir) as client:
         found = client.account(account)
@@ -47,15 +48,23 @@ def link(
             client.cancel_linking(found.id)
             note("\nLinking was cancelled")
             raise typer.Exit(CANCELLED) from None
-    if ended.state not in LINKED:
+    if ended.ended != "linked":
         if not as_json:
-            note(f"{found.name} was not linked: {ended.sentence} {ended.next_step}")
-            note(f"Once more: wafleet link {found.phone}")
+            _say_why_not(found, ended)
         raise typer.Exit(1)
     if not as_json:
         show(f"{found.name} ({found.phone}) is linked")
         if again and found.transport == "device":
             note("Should the phone list it more than once (Linked devices), log the older ones out there: only it can.")
+
+
+def _say_why_not(account: Account, ended: Pairing) -> None:
+    detail = f" ({safe(ended.detail)})" if ended.detail else ""
+    note(f"{safe(account.name)} was not linked: {ended.sentence}{detail} {ended.next_step}")
+    goes_on = account.linked and ended.state in GOES_ON
+    if goes_on:
+        note("It goes on with its earlier session.")
+    note(f"Once more: wafleet link {account.phone}{' --again' if goes_on else ''}")
 
 
 def _as_lines(client: Client, account: UUID, begun: Pairing) -> Pairing:

@@ -85,10 +85,12 @@ class ApprovedTemplate(Answer, frozen=True, kw_only=True):
 
 
 class Pairing(Answer, frozen=True, kw_only=True):
-    """What a person must do now to link an account's phone."""
+    """What a person must do now to link an account's phone, or how the last attempt ended."""
 
     state: str
     reason: str
+    ended: str = ""  # "linked", or the reason why not; empty while it is being linked
+    detail: str = ""  # of an attempt that failed
     sentence: str
     next_step: str
     qr: str = ""  # the text inside the QR code

@@ -22,7 +22,7 @@ ENDINGS = {
     "passkey": "passkey",
     "link_wrong_phone": "wrong_phone",
 }
-LINKED = frozenset({State.CONNECTING, State.ONLINE, State.DEGRADED, State.RECOVERING})
+WORKING = frozenset({State.CONNECTING, State.ONLINE, State.DEGRADED, State.RECOVERING, State.OFFLINE})
 
 
 class FleetDesk:
@@ -97,11 +97,13 @@ class FleetDesk:
     def _step(self, account: Account, pairing: PairingView) -> LinkStep:
         stage = _stage(pairing)
         linked, linking = stage == "linked", pairing.state == State.LINKING
+        goes_on = account.linked and not linked and pairing.state in WORKING
         return LinkStep(
             name=account.name,
             phone=shown(account.phone),
             stage=stage,
-            sentence="The phone is linked." if linked else pairing.sentence,
+            sentence="The phone is linked." if linked else _sentence(pairing, goes_on=goes_on),
+            detail="" if linked or linking else pairing.detail,
             next_step="Nothing to do: the number connects by itself." if linked else pairing.next_step,
             qr=self._picture(pairing.qr) if linking and pairing.qr else "",
             code=pairing.code if linking else "",
@@ -113,9 +115,11 @@ class FleetDesk:
 def _stage(pairing: PairingView) -> str:
     if pairing.state == State.LINKING:
         return "scan" if pairing.qr or pairing.code else "starting"
-    if pairing.reason in ENDINGS:
-        return ENDINGS[pairing.reason]
-    return "linked" if pairing.state in LINKED else "failed"
+    return "linked" if pairing.ended == "linked" else ENDINGS.get(pairing.ended, "failed")
+
+
+def _sentence(pairing: PairingView, *, goes_on: bool) -> str:
+    return f"{pairing.sentence} The number goes on with its earlier session." if goes_on else pairing.sentence
 
 
 def _why(row: FleetRow, now: datetime) -> tuple[str, str]:

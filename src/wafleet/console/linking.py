@@ -1,7 +1,6 @@
 """The dialog that links a phone: a fragment that asks for its successor once a second until linking has ended."""
 
 import hashlib
-from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Depends
@@ -9,7 +8,6 @@ from starlette.responses import Response
 
 from wafleet.console.needs import Desk, Door, LinkStep
 from wafleet.console.pages import SAFE, Pages, permitted, routes_of
-from wafleet.domain.account import explain
 from wafleet.tenants import Caller, Scope
 
 UNDER_WAY = frozenset({"starting", "scan"})
@@ -39,11 +37,8 @@ def router(*, door: Door, desk: Desk, pages: Pages) -> APIRouter:
 
     @routes.post("/cancel")
     async def cancel_linking(account: str, caller: Annotated[Caller, Depends(acting)]) -> Response:
-        link = await desk.link_step(caller, account)
         await desk.cancel_link(caller, account)
-        why = explain("link_cancelled")  # said here: by now the account may have gone back to its former session
-        words = {"stage": "cancelled", "sentence": why.sentence, "next_step": why.next_step}
-        return shown(replace(link, qr="", code="", expires_at=None, deadline_at=None, **words), account)
+        return await step(caller, account)
 
     return routes
 

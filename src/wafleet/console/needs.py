@@ -42,6 +42,7 @@ class LinkStep:
     stage: str  # starting | scan, then one of: linked | expired | cancelled | refused | passkey | wrong_phone | failed
     sentence: str
     next_step: str
+    detail: str = ""  # what the network or the library said, where linking failed
     qr: str = ""  # an SVG
     code: str = ""  # the pairing code
     expires_at: datetime | None = None  # of this QR code; a new one follows by itself

@@ -32,7 +32,8 @@ async def save_credentials(tx: Tx, *, account: AccountId, epoch: int, transport:
             select id, tenant_id, now() from a where transport = 'device'
             on conflict (account_id) do update set phone_seen_at = excluded.phone_seen_at
         )
-        update accounts set credentials = %(credentials)s, remove_until = null, updated_at = now()
+        update accounts set credentials = %(credentials)s, remove_until = null, updated_at = now(),
+                            pairing = jsonb_build_object('ended', 'linked')
           from a where accounts.id = a.id
     """
     return await tx.run(sql, account=account, epoch=epoch, transport=transport, credentials=credentials) == 1

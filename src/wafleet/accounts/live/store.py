@@ -138,7 +138,9 @@ async def move(tx: Tx, moves: Sequence[Move]) -> frozenset[AccountId]:
                    state_since = case when b.state = m.state then a.state_since else now() end,
                    retry_at = now() + m.retry_s * interval '1 s',
                    deadline_at = now() + m.limit_s * interval '1 s',
-                   pairing = case when m.state = 'linking' then a.pairing end,
+                   pairing = case when b.state <> 'linking' or m.state in ('linking', 'connecting', 'online')
+                                  then a.pairing
+                                  else jsonb_build_object('ended', m.reason, 'detail', m.detail) end,
                    updated_at = now()
               from m join b using (id)
              where a.id = m.id
@@ -186,8 +188,9 @@ async def expire(tx: Tx) -> list[AccountId]:
             ), moved as (
                 update accounts a
                    set state = case when %(to)s = 'new' and credentials is not null then 'offline' else %(to)s end,
-                       reason = %(reason)s, detail = '', state_since = now(), deadline_at = null, pairing = null,
-                       updated_at = now()
+                       reason = %(reason)s, detail = '', state_since = now(), deadline_at = null, updated_at = now(),
+                       pairing = case when %(state)s = 'linking' then jsonb_build_object('ended', %(reason)s::text)
+                                      else a.pairing end
                   from late where a.id = late.id
                 returning a.id, a.tenant_id, a.state
             ), told as (
