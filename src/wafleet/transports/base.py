@@ -37,7 +37,7 @@ class Capabilities:
     window: int = 1  # sends of one account that may be under way at once (never two of one conversation)
     asks: frozenset[str] = frozenset()  # "typing", "read", "lookup": which of `Asks` its sessions can do
     canary: bool = True  # a message of an account to its own number comes back to its session
-    resumable: bool = False  # credentials change with use: the newest alone resume the session
+    exclusive: bool = False  # an account has one session in the world: a second one, of whichever node, ends the first
     media_by_link: bool = False  # the network fetches files from `Outgoing.link`, instead of taking their bytes
     free_for: timedelta | None = None  # after a customer's last message anything may be sent for this long
     always: frozenset[str] = frozenset()  # contents that may be sent later as well

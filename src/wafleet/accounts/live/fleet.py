@@ -99,6 +99,7 @@ class LiveFleet:
         return (
             self._look,
             Loop(name="sessions.renew", turn=self.holdings.renew, every=timedelta(seconds=renew_s)),
+            Loop(name="leases.watch", turn=self.holdings.watch, every=timedelta(seconds=0.25)),
             Loop(name="sessions.expire", turn=self._expire, every=timedelta(seconds=5)),
             Loop(name="keep_alive", turn=self._keep_alive.turn, every=timedelta(seconds=1)),
             Loop(name="sessions.tidy", turn=self._tidying.turn, every=timedelta(minutes=5)),

@@ -23,6 +23,7 @@ class Held:
     online_at: float | None = None  # monotonic; when its session came online last
     writes: int = 0  # state writes of ours, so that an older read does not undo what we know
     stale: bool = False  # what we know of it was no longer so when we wrote: it is read anew first
+    lapsed: bool = False  # its session was closed since this node is not sure of the lease any more
     dropped: bool = False  # the lease is gone: touch nothing
     link_under_way: bool = False
     link_deadline: datetime | None = None  # of the attempt to link that was begun here last: each has its own

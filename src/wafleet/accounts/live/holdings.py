@@ -28,6 +28,7 @@ class Holdings:
 
     look    every second: what people changed, what nobody runs, what is due for another try
     renew   every few seconds: one statement for all leases; what did not come back is dropped at once
+    watch   several times a second, in memory alone: a node that cannot renew any more ends what others may begin
     """
 
     def __init__(self, *, db: Db, clock: Clock, node: Node, sessions: Sessions, held: dict[AccountId, Held]) -> None:
@@ -53,9 +54,15 @@ class Holdings:
                 self._held.pop(held.row.id, None)
                 self._sessions.drop(held)
 
+    async def watch(self) -> None:
+        """Close the sessions that no two nodes may have while another one may take their leases any moment."""
+        if self._sessions.lapsing():
+            for held in list(self._held.values()):
+                self._sessions.lapse(held)
+
     async def look(self) -> None:
         """Take note of what people changed, take what nobody runs, and try again what is due."""
-        if self._stopping:
+        if self._stopping or self._sessions.lapsing():
             return
         await self._reload()
         await self._share()
@@ -81,8 +88,7 @@ class Holdings:
             held = self._held.get(row.id)
             if held is not None and held.writes == before[row.id]:
                 _take_over(held.row, row)
-                held.stale = False
-                self._sessions.converge(held)
+                self._go_on(held) if held.stale else self._sessions.converge(held)
 
     async def _share(self) -> None:
         async with self._db.fleet_tx() as tx:
@@ -109,9 +115,14 @@ class Holdings:
             if row.reason == "library_missing":  # whoever starts anew may have it by now
                 row.retry_at = None
             held = self._held[row.id] = Held(row=row, lease=lease, failures=row.failures)
-            self._sessions.converge(held)
-            if row.retry_at is not None and not held.busy():
-                self._retry_later(held, (row.retry_at - self._clock.now()).total_seconds())
+            self._go_on(held)
+
+    def _go_on(self, held: Held) -> None:
+        """Bring an account to what its row asks for, now or when that is due."""
+        held.stale = held.lapsed = False
+        self._sessions.converge(held)
+        if held.row.retry_at is not None and not held.busy():
+            self._retry_later(held, (held.row.retry_at - self._clock.now()).total_seconds())
 
     async def _hand_over(self, excess: int) -> None:
         least = sorted(self._held.values(), key=lambda held: held.row.priority)[:excess]

@@ -27,6 +27,7 @@ _LEAST_WAIT: Final = {
     "banned": timedelta(hours=1),  # where WhatsApp gave no end: who knocks all the time is banned for longer
     "refused_client": timedelta(minutes=10),
 }
+CLOSING_S: Final = 1.5  # what it takes to close all sessions of a node: a worker that does not end is killed after 1 s
 STEADY: Final = timedelta(seconds=60)  # a session that lasted so long was well: what ends it is a first failure
 _BROKEN_LINKS: Final = frozenset(  # a session would be opened again by itself after these; linking is not
     {
@@ -46,6 +47,15 @@ def link_end(reason: str, detail: str) -> tuple[str, str]:
     if reason not in _BROKEN_LINKS:
         return reason, detail
     return "link_broken", f"{explain(reason).sentence} {detail}".strip()
+
+
+def lapsing(*, sure_s: float, lease_s: float) -> bool:
+    """Tell whether a node must close the sessions that no two nodes may have, so that it is done in time.
+
+    sure_s   seconds for which its leases certainly hold; no other node takes them before
+    lease_s  what each renewal adds up to; nodes renew at least twice in that time
+    """
+    return sure_s <= min(CLOSING_S, lease_s / 4)
 
 
 def failures_before(failures: int, *, lasted: timedelta) -> int:

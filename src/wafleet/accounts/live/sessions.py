@@ -106,6 +106,21 @@ class Sessions:
         if (live := self._detach(held)) is not None:
             held.work = asyncio.create_task(self._close(live))
 
+    def lapsing(self) -> bool:
+        """Tell whether this node's leases may soon be another's."""
+        return rules.lapsing(sure_s=self._node.sure_s, lease_s=self._node.ttl.total_seconds())
+
+    def lapse(self, held: Held) -> None:
+        """Close a session that no two nodes may have. Once the lease is sure again, the account is looked at anew."""
+        if held.lapsed or held.link_under_way or not self._is_exclusive(held):
+            return
+        held.lapsed = held.stale = True
+        if held.work is not None:
+            held.work.cancel()
+        if (live := self._detach(held)) is not None:
+            log.warning("session_lapsed", account=str(held.row.id))
+            self._begin(held, self._close(live))
+
     async def hand_over(self, held: Held, reason: str = "handover") -> None:
         """Close an account's session in good order, so that another node or a later start can take it."""
         if held.work is not None:
@@ -162,6 +177,9 @@ class Sessions:
             if wait_s := self._outdated.wait_s(held.row.transport):
                 return await self._hold_back(held, wait_s)
             if not await self._states.move(held, State.CONNECTING, "starting"):
+                return None
+            if self._is_exclusive(held) and self.lapsing():
+                held.stale = True
                 return None
             try:
                 keys = await self._keyring.open(held)
@@ -358,6 +376,10 @@ class Sessions:
             restart=self.restart,
             trouble=self.trouble,
         )
+
+    def _is_exclusive(self, held: Held) -> bool:
+        kind = held.row.transport if held.live is None else held.live.transport
+        return self._transports[kind].capabilities.exclusive
 
     def _holder(self, live: Live) -> Held | None:
         held = self._held.get(live.account)

@@ -48,7 +48,7 @@ class Device:
         window=1,
         asks=frozenset({"typing", "read", "lookup"}),
         canary=False,  # a device gets no copy of what it sent itself
-        resumable=True,
+        exclusive=True,
     )
 
     def __init__(self, *, folder: Path, settings: DevicesSettings, keep_media: KeepsMedia, kind: str = "plain") -> None:
