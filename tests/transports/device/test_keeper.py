@@ -22,6 +22,10 @@ CRASHES = {
         READY + "sys.stderr.write('\\nfatal error: concurrent map writes\\n'); sys.stderr.flush(); os.abort()",
         "killed by SIGABRT: fatal error: concurrent map writes",
     ),
+    "cannot write": (
+        READY + "os.write(2, b'fatal error: OSError: [Errno 28] No space left on device'); os._exit(74)",
+        "ended with status 74: fatal error: OSError: [Errno 28] No space left on device",
+    ),
     "is killed": (READY + "os.kill(os.getpid(), 9)", "killed by SIGKILL"),
     "closes its line and lives on": (READY + "line.close()\ntime.sleep(60)", "killed by SIGKILL"),
 }
@@ -55,7 +59,7 @@ async def test_a_worker_that_ends_is_seen_at_once_and_alone(keeper: Keeper, tmp_
     neighbour = await client(keeper, tmp_path, READY + "live()", well)
     pid = (await client(keeper, tmp_path, lines, ill)).pid
     await until(lambda: ill.ends)
-    assert ill.ends[0][0] == Why.CRASHED
+    assert ill.ends[0][0] == (Why.DISK if case == "cannot write" else Why.CRASHED)
     assert words in ill.ends[0][1]
     assert not running(pid)
     assert running(neighbour.pid)
@@ -144,7 +148,7 @@ async def test_accounts_that_share_a_worker_share_its_end(tmp_path: Path) -> Non
 async def test_an_answer_finds_the_call_it_belongs_to(keeper: Keeper, tmp_path: Path) -> None:
     lines = LISTENS + "tell(client, Kind.ANSWER, fields[0], fields[2] + fields[3]) if kind is Kind.CALL else None"
     one = await client(keeper, tmp_path, lines)
-    assert await one.call("GetMe", b"\0\1", limit_s=5) == b"GetMe\0\1"
+    assert await one.call("IsConnected", b"\0\1", limit_s=5) == b"IsConnected\0\1"
     assert await one.call("Upload", 7, limit_s=5) == b"Upload7"
 
 

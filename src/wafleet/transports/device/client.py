@@ -139,7 +139,7 @@ class Client:
 
     def ended(self, why: Why, detail: str) -> None:
         self._refusing = True
-        self._fail(f"The worker is gone: {detail}")
+        self._fail(f"The worker is gone: {detail}", crashed=not self._left and why is not Why.DISK)
         if not self._left:
             self._left = True
             self._ears.gone(why, detail)
@@ -187,12 +187,12 @@ class Client:
             return call.answer.result()
         raise NoAnswer(words, call.named)
 
-    def _fail(self, words: str) -> None:
+    def _fail(self, words: str, *, crashed: bool = False) -> None:
         """Answer the calls that wait. The journal knows what left, even when the worker could not say it any more."""
         waiting = [call for call in self._calls.values() if not call.answer.done()]
         names = {}
         if any(call.ref for call in waiting):
             names = {ref: id for mark, ref, id in journal(self._folder) if mark == ">"}
         for call in waiting:
-            call.answer.set_exception(Gone(words, call.named or names.get(call.ref, "")))
+            call.answer.set_exception(Gone(words, call.named or names.get(call.ref, ""), crashed=crashed))
             call.answer.exception()

@@ -8,6 +8,7 @@ class Why(StrEnum):
     """Why a client is no longer there."""
 
     CRASHED = "crashed"  # its process ended by itself
+    DISK = "disk"  # its process could not write into the account's folder, and ended itself
     STUCK = "stuck"  # its process stood still and was killed
     MEMORY = "memory"  # its process took more memory than it may and was ended
     LIFETIME = "lifetime"  # its process was old enough; ended in good order, to be opened again at once
@@ -18,12 +19,13 @@ class Why(StrEnum):
 class Gone(Exception):
     """The client ended before the call was answered.
 
-    named  the network's id of the message of this call. Empty: it never left this machine, and never will
+    named    the network's id of the message of this call. Empty: it never left this machine, and never will
+    crashed  its worker died meanwhile, perhaps over this very call
     """
 
-    def __init__(self, why: str, named: str = "") -> None:
+    def __init__(self, why: str, named: str = "", *, crashed: bool = False) -> None:
         super().__init__(why)
-        self.named = named
+        self.named, self.crashed = named, crashed
 
 
 class NoAnswer(Exception):

@@ -60,6 +60,7 @@ class Linked:
         self.online = self.silent = False
         self.phone = ""  # of the device, as the pairing told it
         self.pairing_error = ""
+        self.damaged = False  # the library cannot read its store
         self.removed = False  # from the phone's list, by us
         self.unanswered: dict[str, str] = {}  # messages that left without an answer yet: our id, the network's
         self.names: dict[str, str] = {}  # of the network for messages of ours
@@ -136,6 +137,7 @@ class Linked:
 
     def returned(self, error: str) -> None:
         ending = telling.returned(error)
+        self.damaged = telling.is_damaged(error)
         if error:  # it breaks down over some refusals, such as a ban whose code it does not know
             self._end(telling.refusal(self.last, now=now()) or ending)
         else:  # the event that says why is on another of its threads

@@ -15,7 +15,7 @@ from typing import Final, Protocol, cast
 import psutil
 
 from wafleet.transports.device.ears import Gone, Why
-from wafleet.transports.device.worker.line import Frame, Garbage, Kind, Splitter, packed
+from wafleet.transports.device.worker.line import DISK, Frame, Garbage, Kind, Splitter, packed
 
 log = logging.getLogger(__name__)
 
@@ -181,6 +181,8 @@ class Process(asyncio.Protocol):
     async def _end(self) -> None:
         """See it out: nothing that lost its line runs on."""
         status = await self._exited()
+        if status == DISK and self._why is Why.CRASHED:
+            self._why = Why.DISK
         detail = self._detail or _ended(status, await self._said.all())
         log.debug("worker ended", extra={"pid": self.pid, "detail": detail})
         if not self._ready.done():

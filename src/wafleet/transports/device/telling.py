@@ -90,6 +90,7 @@ _BY_BAN: Final = {
 WORKERS: Final[Mapping[Why, str]] = {
     Why.CRASHED: "worker_crashed",
     Why.GARBLED: "worker_crashed",
+    Why.DISK: "unready",
     Why.STUCK: "worker_stuck",
     Why.MEMORY: "worker_memory",
     Why.LIFETIME: "worker_lifetime",
@@ -148,6 +149,11 @@ def without_password(text: str) -> str:
 def returned(error: str) -> Ending:
     """Read why the library's main call ended by itself."""
     return Ending("network", error[:_MOST_DETAIL] or "the library ended its connection")
+
+
+def is_damaged(error: str) -> bool:
+    """Tell whether the library's main call ended because it cannot read its store. The words are SQLite's."""
+    return any(words in error for words in ("not a database", "malformed"))
 
 
 def _logged_out(data: bytes, noticed: Noticed, now: datetime) -> Ending:

@@ -17,14 +17,15 @@ from queue import SimpleQueue
 from typing import Final
 
 from .gate import Gate
-from .library import FUNCTIONS, Library
-from .line import Kind
+from .library import FUNCTIONS, Library, sure
+from .line import LIMIT, Kind
 from .reading import MESSAGE, UNDECRYPTABLE, fields, message_id, stanza
 from .store import Journal, Spool
 
 GAP_S: Final = 0.05  # between two sends; closer ones race inside the library and lose messages (measured)
 _UNSTORED: Final = 64  # events; with more, the library is kept from reading its socket
 _AT_ONCE: Final = 8  # calls, beside the sends
+_LARGEST: Final = LIMIT - 1024  # bytes of an answer
 _CONNECTED: Final = 3  # event code
 _NOTICED: Final = ("<failure", "<stream:error", "<ib")
 
@@ -201,9 +202,15 @@ class Account:
             self._tell(Kind.UNABLE, call.number, str(e))
         else:
             self._note(call, answer)
-            self._tell(Kind.ANSWER, call.number, answer)
+            self._answered(call, answer)
         finally:
             self._calls.pop(call.number, None)
+
+    def _answered(self, call: _Call, answer: bytes) -> None:
+        if len(answer) > _LARGEST:  # a file may be larger than its sender says
+            self._tell(Kind.UNABLE, call.number, f"the answer is too large: {len(answer)} bytes")
+        else:
+            self._tell(Kind.ANSWER, call.number, answer)
 
     def _note(self, call: _Call, answer: bytes) -> None:
         if call.named and (error := fields(answer).get(1)):
@@ -213,4 +220,4 @@ class Account:
 
 
 def _start(work: Callable[..., None], *arguments: object) -> None:
-    threading.Thread(target=work, args=arguments, daemon=True).start()
+    threading.Thread(target=sure(work), args=arguments, daemon=True).start()

@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Callable, Sequence
 from typing import Any, Final, Protocol, TypeVar
 
+from .line import DISK
 from .reading import fields
 
 _Result = TypeVar("_Result")
@@ -15,10 +16,7 @@ _Result = TypeVar("_Result")
 # t text (an error, or empty), o a truth.
 FUNCTIONS: Final = {
     "DownloadAny": "b m",
-    "GetLIDFromPN": "b m",
-    "GetMe": " m",
     "GetPNFromLID": "b m",
-    "GetUserInfo": "b m",
     "IsConnected": " o",
     "IsLoggedIn": " o",
     "IsOnWhatsApp": "b m",
@@ -28,13 +26,11 @@ FUNCTIONS: Final = {
     "SendChatPresence": "bii t",
     "SendMessage": "bb m",
     "SendPresence": "s t",
-    "SetPushName": "s t",
     "Stop": " t",
-    "SubscribePresence": "b t",
     "Upload": "bi m",
 }
-# All but history, groups, newsletters and calls. Source: the library's table of events.
-_EVENTS: Final = bytes([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 17, 18, 19, 20, 24, 26, 27, 44, 45])
+# All but history, customers' presence, groups, newsletters and calls. Source: the library's table of events.
+_EVENTS: Final = bytes([0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 17, 18, 24, 26, 27, 44, 45])
 
 
 class _Bytes(ctypes.Structure):
@@ -145,18 +141,22 @@ def _callbacks(hears: Hears) -> tuple[object, ...]:
         entry = fields(ctypes.string_at(at, size))
         hears.log(entry.get(3, b"").decode(), entry.get(1, b"").decode("utf-8", "replace"))
 
-    return _OnText(_sure(on_qr)), _OnText(on_status), _OnEvent(_sure(on_event)), _OnLog(_sure(on_log))
+    return _OnText(sure(on_qr)), _OnText(on_status), _OnEvent(sure(on_event)), _OnLog(sure(on_log))
 
 
-def _sure(call: Callable[..., _Result]) -> Callable[..., _Result]:
-    """End the process when a callback fails: ctypes would go on, and let go what must wait."""
+def sure(call: Callable[..., _Result]) -> Callable[..., _Result]:
+    """End the process when a callback or a thread fails.
+
+    Python and ctypes would go on: what must wait would be let go, and an account would stay online without a thread
+    that sends.
+    """
 
     def surely(*arguments: object) -> _Result:
         try:
             return call(*arguments)
-        except BaseException:
-            sys.stderr.write(f"fatal error: {traceback.format_exc()}")
+        except BaseException as error:
+            sys.stderr.write(f"\nfatal error: {type(error).__name__}: {error}\n{traceback.format_exc()}")
             sys.stderr.flush()
-            os._exit(70)
+            os._exit(DISK if isinstance(error, OSError) else 70)
 
     return surely

@@ -12,6 +12,7 @@ from typing import Final, TypeAlias
 _HEADER: Final = struct.Struct("!IIB")
 _FIELD: Final = struct.Struct("!I")
 
+DISK: Final = 74  # a worker's exit status where the account's folder cannot be written
 LIMIT: Final = 64 * 2**20  # bytes of one frame: the largest file that is sent, with room to spare
 
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, NoReturn
 
 from .account import Account
-from .library import Library
+from .library import Library, sure
 from .line import Frame, Kind, Splitter, packed
 
 _PR_SET_PDEATHSIG: Final = 1  # source: prctl(2)
@@ -57,7 +57,7 @@ class Worker:
 
     def stop(self) -> None:
         """Disconnect all accounts, as far as there is time."""
-        stopping = [threading.Thread(target=one.stop, daemon=True) for one in self._accounts.values()]
+        stopping = [threading.Thread(target=sure(one.stop), daemon=True) for one in self._accounts.values()]
         until = time.monotonic() + _GRACE_S
         for thread in stopping:
             thread.start()
@@ -65,10 +65,10 @@ class Worker:
             thread.join(max(until - time.monotonic(), 0))
 
     def _received(self) -> bytes:
-        data = self._line.recv(_READ)
-        if not data:
-            raise _Ended
-        return data
+        with contextlib.suppress(ConnectionError):
+            if data := self._line.recv(_READ):
+                return data
+        raise _Ended
 
     def _beat(self) -> None:
         heard = [word for number, one in self._accounts.items() for word in (number, repr(one.heard_at))]
@@ -89,7 +89,7 @@ class Worker:
         elif kind is Kind.CANCEL:
             account.cancel(int(fields[0]))
         elif kind is Kind.STOP:
-            threading.Thread(target=self._stop, args=(client, self._accounts.pop(client)), daemon=True).start()
+            threading.Thread(target=sure(self._stop), args=(client, self._accounts.pop(client)), daemon=True).start()
 
     def _open(self, client: int, folder: Path, proxy: bytes) -> None:
         def tell(kind: Kind, *fields: bytes | str | int) -> None:
@@ -106,11 +106,15 @@ def main() -> NoReturn:
     """Run a worker. Arguments: program, descriptor of the line, process id of our side, seconds between two beats."""
     program, descriptor, parent, beat_s = sys.argv[-4:]
     _guard(int(parent))
-    worker = Worker(socket.socket(fileno=int(descriptor)), Library(program))
-    with contextlib.suppress(_Ended):
-        worker.run(float(beat_s))
-    worker.stop()
+    sure(_serve)(program, int(descriptor), float(beat_s))
     os._exit(0)  # the library's threads would keep an ordinary end waiting for ever
+
+
+def _serve(program: str, descriptor: int, beat_s: float) -> None:
+    worker = Worker(socket.socket(fileno=descriptor), Library(program))
+    with contextlib.suppress(_Ended):
+        worker.run(beat_s)
+    worker.stop()
 
 
 def _guard(parent: int) -> None:
