@@ -31,6 +31,10 @@ FAILURES: Final[Mapping[str, Failure]] = {
     "no_answer": Failure("no answer came", "Look at the phone before you send it again: it may have gone out."),
     "never_crossed": Failure("the network answered, but never had it", "Send it again."),
     "unexpected": Failure("wafleet met something unexpected", "See the log, and tell the makers of wafleet."),
+    "worker_crashed": Failure(
+        "the process that runs this number died over it",
+        "Look at the detail: if this message alone fails so, change it, and tell the makers of wafleet.",
+    ),
     "provider_away": Failure("the provider has a fault of its own", _RETRIED),
     "throttled": Failure("WhatsApp slows this number down", "Nothing to do: its lane sends more slowly."),
     "pair_rate": Failure(

@@ -1,5 +1,6 @@
 """Contents of every kind, both ways, with the real library on an emulator."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -10,9 +11,10 @@ import pytest
 from tests.contracts.subject import OTHER, Peer
 from tests.emulator import talking
 from tests.emulator.rig import CUSTOMER
-from tests.transports.device.parts import WAIT_S, One, Shelf, linked
+from tests.transports.device.parts import WAIT_S, One, Shelf, device, linked
 from tests.transports.heard import until
 
+from wafleet.clientlib.protos import e2e
 from wafleet.domain.inbound import Inbound
 from wafleet.domain.message import (
     Audio,
@@ -32,7 +34,10 @@ from wafleet.domain.message import (
     WithMedia,
     media,
 )
-from wafleet.transports.base import About
+from wafleet.transports.base import About, NotSent, Refused
+from wafleet.transports.device.reading import reference
+from wafleet.transports.device.worker.reading import message_id
+from wafleet.transports.device.worker.store import spooled
 
 PLAIN: list[Content] = [
     Text("hello 👋"),
@@ -58,6 +63,10 @@ async def peer(one: One) -> AsyncIterator[Peer]:
     peer = await Peer.at(one.emulator.world)
     yield peer
     await peer.wire.close()
+
+
+def picture(size: int = 3) -> e2e.Message:
+    return e2e.Message(imageMessage=e2e.ImageMessage(mimetype="image/png", fileLength=size))
 
 
 async def arrived(one: One, id: str) -> Inbound:
@@ -120,8 +129,45 @@ async def test_a_file_that_cannot_be_fetched_does_not_keep_its_message_away(one:
     inbound = await arrived(one, one.say("", body=msgspec.to_builtins(said)))
     assert isinstance(inbound.content, Image)
     assert (inbound.content.caption, inbound.content.media.id) == ("gone", "")
-    assert inbound.raw is not None
-    assert "imageMessage" in inbound.raw["message"]
+    with pytest.raises(Refused) as refused:
+        await one.transport.fetch(one.number, one.secret, inbound.file)
+    assert refused.value.reason == "media_gone"
+
+
+async def test_a_file_of_a_message_that_comes_again_is_fetched_later_so_that_it_cannot_end_each_worker(
+    one: One, shelf: Shelf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = os.urandom(30_000)
+    said = Image(Media(talking.parts(one.emulator).files.keep(content), "image/png", len(content)))
+
+    async def never(*_: object) -> bytes:
+        await asyncio.sleep(60)
+        raise AssertionError
+
+    monkeypatch.setattr(one.session, "_download", never)
+    id = one.say("", body=msgspec.to_builtins(said))
+    folder = one.session.linked.store.folder
+    await until(lambda: id in [message_id(data) for _, _, data in spooled(folder)], limit_s=WAIT_S)
+    await one.session.close()
+    one.secret = one.newest()
+    await one.open()
+    inbound = await arrived(one, id)
+    assert not shelf.files
+    assert await one.transport.fetch(one.number, one.secret, inbound.file) == content
+
+
+async def test_a_file_is_not_fetched_by_a_node_that_does_not_run_the_account(one: One, tmp_path: Path) -> None:
+    async with device(tmp_path / "other") as other:
+        with pytest.raises(NotSent):
+            await other.fetch(one.number, one.secret, "")
+    await one.session.close()
+    with pytest.raises(NotSent):
+        await one.transport.fetch(one.number, one.secret, reference(picture().SerializeToString()))
+
+
+async def test_a_file_that_is_too_large_is_refused_for_good(one: One) -> None:
+    with pytest.raises(Refused, match="too large"):
+        await one.transport.fetch(one.number, one.secret, reference(picture(2**30).SerializeToString()))
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -1,28 +1,62 @@
 """Sessions of the transport, with the real library in its workers, on an emulator."""
 
+import asyncio
 import os
 import signal
-from collections.abc import AsyncIterator
+import sqlite3
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
 from tests.emulator import talking
 from tests.emulator.rig import CUSTOMER, PHONE
-from tests.transports.device.parts import WAIT_S, One, device, linked, number
+from tests.transports.device.parts import WAIT_S, One, device, link, linked, number
 from tests.transports.heard import Heard, outgoing, until
 
+from wafleet.clientlib.protos import e2e, told
+from wafleet.domain.failures import FAILURES
 from wafleet.domain.ids import MessageId, new_id
-from wafleet.domain.message import Unsupported
-from wafleet.transports.base import Doubt, Found, NotSent, OpenError, RefusedRecipient
-from wafleet.transports.device.driver import LACKS
-from wafleet.transports.device.worker.reading import message_id
-from wafleet.transports.device.worker.store import spooled
+from wafleet.domain.message import Document, Media, Unsupported
+from wafleet.outbox.lanes.verdicts import AWAY
+from wafleet.transports.base import Doubt, Found, MaybeSent, NotSent, OpenError, RefusedContent, RefusedRecipient
+from wafleet.transports.device import session
+from wafleet.transports.device.driver import LACKS, Device
+from wafleet.transports.device.files import Store
+from wafleet.transports.device.worker.line import LIMIT
+from wafleet.transports.device.worker.reading import MESSAGE, message_id
+from wafleet.transports.device.worker.store import _RECORD, SPOOL, spooled
 
 
 @pytest.fixture
 async def one(tmp_path: Path) -> AsyncIterator[One]:
     async with linked(tmp_path) as one:
         yield one
+
+
+async def closed(one: One) -> Path:
+    """End the session in good order; its folder stays."""
+    await one.session.close()
+    one.secret = one.newest()
+    return one.session.linked.store.folder
+
+
+@asynccontextmanager
+async def another(one: One, tmp_path: Path) -> AsyncGenerator[Device]:
+    """A process that comes after: it remembers nothing of the session."""
+    await one.transport.close()
+    async with device(tmp_path) as transport:
+        yield transport
+
+
+def of_a_group(id: str) -> bytes:
+    group, sender = (
+        told.JID(User=user, Server=server, RawAgent=0, Device=0, Integrator=0, IsEmpty=False)
+        for user, server in (("12036", "g.us"), ("4915", "s.whatsapp.net"))
+    )
+    source = told.MessageSource(Chat=group, Sender=sender, IsFromMe=False, IsGroup=True)
+    info = told.MessageInfo(ID=id, MessageSource=source)
+    return told.Message(Info=info, Message=e2e.Message(conversation="hello all")).SerializePartialToString()
 
 
 async def test_a_message_is_sent_and_its_receipts_name_it(one: One) -> None:
@@ -100,6 +134,83 @@ async def test_a_folder_goes_once_its_copy_is_stored(one: One) -> None:
     assert not folder.exists()
 
 
+def _without_a_device(session: Path) -> None:
+    with closing(sqlite3.connect(session)) as opened:
+        opened.execute("delete from whatsmeow_device")
+        opened.commit()
+
+
+def _no_session(session: Path) -> None:
+    session.write_bytes(bytes(100_000))
+
+
+def _looks_sound(_: Store) -> bool:
+    return True
+
+
+@pytest.mark.parametrize("damage", [_without_a_device, _no_session])
+async def test_a_folder_the_library_cannot_use_is_replaced_by_the_credentials(
+    one: One, monkeypatch: pytest.MonkeyPatch, damage: Callable[[Path], object]
+) -> None:
+    monkeypatch.setattr(Store, "_sound", _looks_sound)  # what a look at the folder does not find
+    folder = await closed(one)
+    damage(folder / "session.db")
+    await one.open()
+    await one.send("well again")
+    assert not one.session.linked.store.continues
+
+
+async def test_what_is_for_nobody_and_waits_in_the_spool_leaves_it(one: One, tmp_path: Path) -> None:
+    folder = await closed(one)
+    with (folder / SPOOL).open("ab") as spool:
+        spool.write(_RECORD.pack(len(group := of_a_group("GROUP1")), 1, MESSAGE) + group)
+    async with another(one, tmp_path) as one.transport:
+        await one.open()
+        await until(lambda: not list(spooled(folder)))
+
+
+async def test_what_the_former_device_left_in_the_spool_is_heard_once_linked_anew(one: One) -> None:
+    id = one.say("before it was linked anew")
+    await until(lambda: one.heard.inbound, limit_s=WAIT_S)
+    folder = await closed(one)
+    assert id in [message_id(data) for _, _, data in spooled(folder)]
+    one.secret, _ = await link(one.emulator, one.transport, one.number)
+    await one.open()
+    await until(lambda: id in [inbound.provider_id for inbound in one.heard.inbound], limit_s=WAIT_S)
+    one.session.acknowledge([id])
+    await until(lambda: id not in [message_id(data) for _, _, data in spooled(folder)])
+
+
+async def test_storing_a_placeholder_is_not_taken_for_storing_its_message(one: One) -> None:
+    one.session.acknowledge(["ABC?", "DEF"])
+    assert "DEF" in one.session.taken
+    assert "ABC" not in one.session.taken
+
+
+ANSWERS = {"nothing": b"", "no protobuf": b"\xff\xff", "no name": told.SendMessageReturnFunction().SerializeToString()}
+
+
+@pytest.mark.parametrize("answer", ANSWERS.values(), ids=ANSWERS)
+async def test_an_answer_that_says_nothing_is_no_success(
+    one: One, monkeypatch: pytest.MonkeyPatch, answer: bytes
+) -> None:
+    async def answers(*_: object, **__: object) -> bytes:
+        return answer
+
+    out, client = outgoing("hello", to=CUSTOMER), one.session.linked.client
+    monkeypatch.setattr(client, "call", answers)
+    with pytest.raises(NotSent) as unsent:
+        await one.session.send(out)
+    assert unsent.value.reason == "no_answer"
+    one.session.linked.named(str(out.id), "3EB0")  # it left
+    with pytest.raises(MaybeSent) as maybe:
+        await one.session.send(out)
+    assert maybe.value.reason == "no_answer"
+    if answer == b"\xff\xff":
+        with pytest.raises(NotSent):
+            await one.session.lookup([CUSTOMER])
+
+
 async def test_a_session_that_changed_is_copied_within_the_time_that_is_set(one: One) -> None:
     await until(lambda: one.heard.secrets)
     before = len(one.heard.secrets)
@@ -122,6 +233,39 @@ async def test_a_killed_worker_ends_its_session_and_the_next_one_goes_on(one: On
     assert isinstance(found[out.id], Found)
     assert found[never] is None
     await one.send("again")
+
+
+async def test_a_message_that_kills_its_worker_counts_as_tried_and_what_comes_after_does_not(one: One) -> None:
+    client = one.session.linked.client
+    assert client is not None
+    os.kill(client.pid, signal.SIGSTOP)
+    sending = asyncio.create_task(one.send("deadly"))
+    await asyncio.sleep(0.1)
+    os.kill(client.pid, signal.SIGKILL)
+    with pytest.raises(NotSent) as over_it:
+        await sending
+    assert over_it.value.reason == "worker_crashed"
+    assert over_it.value.reason in FAILURES
+    assert over_it.value.reason not in AWAY
+    with pytest.raises(NotSent) as after:
+        await one.send("too late")
+    assert after.value.reason in AWAY
+
+
+async def test_a_file_larger_than_the_line_to_the_worker_is_refused_and_the_account_goes_on(
+    one: One, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(session, "MOST_BYTES", 2**20)
+    large = Document(Media("film", "application/pdf", 2**20 + 1, "film.pdf"))
+    with pytest.raises(RefusedContent) as refused:
+        await one.send(large, file=bytes(2**20 + 1))
+    assert refused.value.reason == "media_refused"
+    assert "at most 1 MB" in refused.value.detail
+    await one.send("still here")
+
+
+def test_the_largest_file_fits_on_the_line_to_the_worker() -> None:
+    assert session.MOST_BYTES + 2**20 < LIMIT
 
 
 async def test_opening_again_ends_the_earlier_session(one: One) -> None:
@@ -147,6 +291,20 @@ async def test_typing_and_reading_are_shown(one: One) -> None:
     await one.session.typing(CUSTOMER, True)
     await one.session.typing(CUSTOMER, False)
     await one.session.read(CUSTOMER, [id])
+
+
+async def test_an_account_is_shown_as_there_no_longer_than_typing_is(one: One, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "TYPING_S", 1.0)
+    available = talking.parts(one.emulator).presence.available
+
+    async def shown() -> bool:
+        await one.session.typing(CUSTOMER, True)
+        await asyncio.sleep(0.05)
+        return PHONE in available
+
+    while not await shown():  # its phone tells it the name without which it cannot be shown
+        pass
+    await until(lambda: PHONE not in available)  # nobody said that typing has ended
 
 
 async def test_a_message_to_its_own_number_does_not_come_back_so_that_no_canary_is_promised(one: One) -> None:

@@ -1,4 +1,5 @@
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from wafleet.domain.ids import AccountId, new_id
 from wafleet.transports.device.files import SESSION, Header, InUse, Lineage, Store, Unreadable, left, pack, unpack
+from wafleet.transports.device.worker.store import Spool
 
 DATABASE = b"SQLite format 3\0"
 NAMES = st.text(max_size=20)
@@ -19,6 +21,7 @@ def store_at(root: Path, account: AccountId) -> Store:
 
 def write(store: Store, words: str) -> None:
     with closing(sqlite3.connect(store.folder / SESSION)) as session:
+        session.execute("create table if not exists whatsmeow_device as select 'the device' as jid")
         session.execute("create table if not exists said (words text)")
         session.execute("insert into said values (?)", (words,))
         session.commit()
@@ -27,6 +30,20 @@ def write(store: Store, words: str) -> None:
 def said(store: Store) -> list[str]:
     with closing(sqlite3.connect(store.folder / SESSION)) as session:
         return [row[0] for row in session.execute("select words from said order by rowid")]
+
+
+def _without_a_device(session: Path) -> None:
+    with closing(sqlite3.connect(session)) as opened:
+        opened.execute("delete from whatsmeow_device")
+        opened.commit()
+
+
+DAMAGES: dict[str, Callable[[Path], object]] = {
+    "empty": lambda session: session.write_bytes(b""),
+    "garbage": lambda session: session.write_bytes(bytes(session.stat().st_size)),
+    "cut short": lambda session: session.write_bytes(session.read_bytes()[:8192]),
+    "without a device": _without_a_device,
+}
 
 
 @pytest.fixture
@@ -75,6 +92,36 @@ async def test_a_folder_left_by_a_killed_node_wins_over_the_copy_it_made_before(
     await again.restore(copy)
     assert said(again) == ["after the copy"]
     assert again.continues
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+async def test_a_damaged_folder_loses_to_good_credentials(tmp_path: Path, account: AccountId, how: str) -> None:
+    killed = store_at(tmp_path, account)
+    await killed.fresh()
+    write(killed, "in the copy " * 1000)
+    copy = await killed.copy()
+    session = killed.folder / SESSION
+    with closing(sqlite3.connect(session)) as busy:
+        busy.execute("pragma wal_checkpoint(truncate)")
+    DAMAGES[how](session)
+    again = store_at(tmp_path, account)
+    await again.restore(copy)
+    assert said(again) == ["in the copy " * 1000]
+    assert not again.continues
+
+
+async def test_what_is_written_is_on_the_disk_before_it_counts(
+    tmp_path: Path, account: AccountId, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done: list[str] = []
+
+    def synced(file: int) -> None:
+        done.append(Path(f"/proc/self/fd/{file}").readlink().name)
+
+    monkeypatch.setattr("os.fsync", synced)
+    store = store_at(tmp_path, account)
+    await store.fresh()
+    assert done == [f"{SESSION}.part", str(account), "lineage.part", str(account)]
 
 
 async def test_a_folder_loses_once_another_node_has_run_the_account(tmp_path: Path, account: AccountId) -> None:
@@ -151,6 +198,28 @@ async def test_a_store_is_removed_only_when_its_very_copy_is_stored(tmp_path: Pa
     assert store.folder.is_dir()
     assert await store.remove_if(newer)
     assert not store.folder.exists()
+
+
+async def test_a_store_is_removed_once_another_node_has_run_the_account_unless_messages_wait_in_it_or_it_is_held(
+    tmp_path: Path, account: AccountId
+) -> None:
+    first, second = store_at(tmp_path / "a", account), store_at(tmp_path / "b", account)
+    await first.fresh()
+    copy = await first.copy()
+    await first.copy()  # not stored any more, since another node has taken over
+    await second.restore(copy)
+    newer = await second.copy()
+    assert not await first.remove_if(copy)  # it holds more than this copy
+    spool = Spool(first.folder)
+    spool.add(17, b"")
+    assert not await first.remove_if(newer)
+    spool.drop([""])
+    held = store_at(tmp_path / "a", account).take()
+    with pytest.raises(InUse):
+        await first.remove_if(newer)
+    held.let_go()
+    assert await first.remove_if(newer)
+    assert left(tmp_path / "a") == frozenset()
 
 
 async def test_only_its_owner_may_look_into_a_store(tmp_path: Path, account: AccountId) -> None:

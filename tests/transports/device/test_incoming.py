@@ -1,6 +1,7 @@
 """What comes in, on its way to the listener."""
 
 import asyncio
+from base64 import b64encode
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -10,9 +11,11 @@ from tests.transports.heard import until
 from wafleet.clientlib.protos import e2e, told
 from wafleet.domain.inbound import Inbound
 from wafleet.domain.message import Image, Text, Unsupported, words
+from wafleet.transports.base import Refused
 from wafleet.transports.device import incoming
 from wafleet.transports.device.identity import jid, read
 from wafleet.transports.device.incoming import Incoming
+from wafleet.transports.device.reading import referred
 
 LAYLA, HIDDEN = "+971550000001", "lid:987654"
 
@@ -129,13 +132,20 @@ async def test_a_file_on_its_way_holds_up_its_customer_and_nobody_else(world: Wo
     assert content.media.id == "name"
 
 
-async def test_a_message_arrives_without_the_file_that_cannot_be_fetched(world: World) -> None:
-    world.incoming().message(event("1", picture()))
+async def test_a_message_whose_file_cannot_be_fetched_arrives_and_says_how_to_fetch_it_later(world: World) -> None:
+    whole = picture()
+    whole.imageMessage.MergeFrom(e2e.ImageMessage(directPath="/v/x", mediaKey=b"key", JPEGThumbnail=bytes(10_000)))
+    world.incoming().message(event("1", whole))
     await until(lambda: world.heard)
-    raw = world.heard[0].raw
-    assert raw is not None
-    assert raw["not_fetched"] == "the host has it no more"
-    assert raw["message"]["imageMessage"]["caption"] == "menu"
+    message, size = referred(world.heard[0].file)
+    needed = e2e.ImageMessage(directPath="/v/x", mediaKey=b"key", mimetype="image/jpeg", fileLength=3)
+    assert (e2e.Message.FromString(message), size) == (e2e.Message(imageMessage=needed), 3)
+
+
+@pytest.mark.parametrize("rubbish", ["", "rubbish", "/w==", b64encode(text("hi").SerializeToString()).decode()])
+def test_what_says_how_to_fetch_no_file_is_refused(rubbish: str) -> None:
+    with pytest.raises(Refused):
+        referred(rubbish)
 
 
 async def test_an_undecryptable_message_that_is_sent_again_leaves_no_placeholder(

@@ -18,7 +18,6 @@ from wafleet.transports.device.files import InUse, Store, Unreadable, header, le
 from wafleet.transports.device.keeper import Keeper
 from wafleet.transports.device.linked import Linked, first
 from wafleet.transports.device.linking import Attempt, unlink
-from wafleet.transports.device.moments import now
 from wafleet.transports.device.session import DeviceSession
 from wafleet.transports.device.telling import without_password
 from wafleet.transports.device.worker.reading import message_id
@@ -72,16 +71,12 @@ class Accounts:
     async def open(self, number: Number, credentials: bytes, listener: Listener) -> DeviceSession:
         """Open the account's session. Raises OpenError."""
         async with self._turn(number.id):
-            fresh, taken = self._adopted(number.id, credentials), set[str]()
+            fresh = self._adopted(number.id, credentials)
             if fresh is None:
                 taken = await self._end_earlier(number.id, stored=credentials)
-            linked = fresh.linked if fresh else await self._restored(self._taken(number.id), credentials)
-            try:
-                session = await self._opened(number, linked, listener, taken)
-            except BaseException as error:
-                await self._given_up(linked, lost=_is_lost(error, linked))
-                raise
-            if fresh is not None and fresh.former:
+                return await self._resumed(number, credentials, listener, taken)
+            session = await self._tried(number, fresh.linked, listener)
+            if fresh.former:
                 self._beside(self._remove_earlier(number, fresh.former), "remove an earlier device")
             return session
 
@@ -118,12 +113,16 @@ class Accounts:
                 await self._unlinked(number, credentials, self._taken(number.id))
             await Store(self._root, number.id).forget_all()
 
+    def session(self, account: AccountId) -> DeviceSession | None:
+        """Return the account's session; None where it has none here."""
+        return self._sessions.get(account)
+
     async def kept(self, account: AccountId, credentials: bytes) -> None:
-        """Learn that these credentials are stored: a folder that holds nothing newer is not needed any more."""
+        """Learn that these credentials are stored: a folder is not needed any more where it holds nothing newer."""
         async with self._turn(account):
             session = self._sessions.get(account)
             if (session is None or session.is_over) and account not in self._fresh:
-                with contextlib.suppress(Unreadable):
+                with contextlib.suppress(Unreadable, InUse):
                     await Store(self._root, account).remove_if(credentials)
 
     async def close(self) -> None:
@@ -155,30 +154,50 @@ class Accounts:
             raise
         return linked
 
-    async def _opened(
-        self, number: Number, linked: Linked, listener: Listener, taken: Collection[str]
+    async def _resumed(
+        self, number: Number, credentials: bytes, listener: Listener, taken: Collection[str]
+    ) -> DeviceSession:
+        """Open a session out of the folder where that goes on; out of the credentials where it turns out damaged."""
+        linked = await self._restored(self._taken(number.id), credentials)
+        goes_on = linked.store.continues
+        try:
+            return await self._tried(number, linked, listener, taken)
+        except OpenError as error:
+            if not (goes_on and (linked.shown.is_set() or linked.damaged)):
+                raise
+            log.warning("an account's folder is damaged: its stored credentials are used", extra={"why": str(error)})
+        return await self._tried(number, await self._restored(self._taken(number.id), credentials), listener, taken)
+
+    async def _tried(
+        self, number: Number, linked: Linked, listener: Listener, taken: Collection[str] = ()
     ) -> DeviceSession:
         session = DeviceSession(
             number, linked, listener, keep_media=self._keep_media, checkpoint_s=self._settings.checkpoint_s
         )
+        try:
+            await self._open(session, number, taken)
+        except BaseException as error:
+            session.give_up()
+            await self._given_up(linked, lost=_is_lost(error, linked))
+            raise
+        self._sessions[number.id] = session
+        return session
+
+    async def _open(self, session: DeviceSession, number: Number, taken: Collection[str]) -> None:
+        linked = session.linked
         new = linked.connected.is_set()
         with _named():
+            for _, code, data in await asyncio.to_thread(list, spooled(linked.store.folder)):
+                if message_id(data) not in taken:
+                    session.spoke(code, data)
             if not new:
-                left = await asyncio.to_thread(list, spooled(linked.store.folder))
-                for _, code, data in left:
-                    if message_id(data) not in taken:
-                        session.spoke(code, data)
                 await self._start(number, linked)
-                session.acknowledge(list(taken))
+                session.acknowledge([*taken, *session.taken])  # until now there was nobody to tell
                 await self._until_connected(linked)
         if linked.ending is not None:
             raise OpenError(linked.ending.reason, linked.ending.detail, linked.ending.until)
         linked.hear(session)
-        session.begin()
-        self._sessions[number.id] = session
-        if new:
-            listener.phone_seen(now())
-        return session
+        session.begin(phone_seen=new)
 
     async def _start(self, number: Number, linked: Linked) -> None:
         own = _own_settings(number)
@@ -325,7 +344,7 @@ async def _end(linked: Linked, *, lost: bool) -> None:
 
 
 def _is_lost(error: BaseException, linked: Linked) -> bool:
-    ended = linked.ending is not None and linked.ending.lost
+    ended = linked.damaged or (linked.ending is not None and linked.ending.lost)
     return ended or (isinstance(error, OpenError) and error.reason == "logged_out")
 
 

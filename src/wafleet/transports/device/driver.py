@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Final, Self
 from wafleet.clientlib import Unusable, find
 from wafleet.config import DevicesSettings
 from wafleet.domain.ids import AccountId
-from wafleet.transports.base import Capabilities, KeepsMedia, LinkListener, Listener, Number, OpenError, Session
+from wafleet.transports.base import (
+    Capabilities,
+    KeepsMedia,
+    LinkListener,
+    Listener,
+    NotSent,
+    Number,
+    OpenError,
+    Session,
+)
 from wafleet.transports.device.files import Store, left
 
 if TYPE_CHECKING:
@@ -22,6 +31,8 @@ LACKS: Final[Mapping[str, str]] = {
     "canary": "A message of an account to its own number does not come back to the device that sent it.",
     "reading the server's list": "WhatsApp cannot be asked what became of a message: the journal and receipts tell.",
     "groups, channels and status": "They are no conversations with customers; what comes from them is passed over.",
+    "customers' typing and presence": "Nothing in wafleet uses them, and WhatsApp shows them only to those who are "
+    "shown as online themselves.",
     "editing location, contacts and media": "WhatsApp lets words be changed: of a text, and below a file.",
     "calls": "The library tells of calls and cannot take them.",
     "the client's version": "It is compiled into the library: when WhatsApp refuses it, the library must be updated.",
@@ -74,6 +85,16 @@ class Device:
     async def unlink(self, number: Number, credentials: bytes) -> None:
         """Remove this device from the phone's list. Raises OpenError."""
         await (await self._ready()).unlink(number, credentials)
+
+    async def fetch(self, number: Number, credentials: bytes, reference: str) -> bytes:
+        """Fetch a customer's file that could not be had when its message came. Raises SendError.
+
+        Only the node that runs the account can; on another one it is tried again later.
+        """
+        session = self._accounts.session(number.id) if self._accounts is not None else None
+        if session is None:
+            raise NotSent("network", "the account is not connected on this node")
+        return await session.fetch(reference)
 
     async def kept(self, account: AccountId, credentials: bytes) -> None:
         """Learn that these credentials are stored, so that the account's folder may go unless it is in use."""

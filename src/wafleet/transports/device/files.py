@@ -185,16 +185,33 @@ class Store:
                 self.let_go()
 
     async def remove_if(self, credentials: bytes) -> bool:
-        """Remove the folder where nothing of it is newer than these stored credentials; tell whether it was."""
-        return await asyncio.to_thread(self._remove_if, credentials)
+        """Remove the folder where nothing of it is wanted beside these stored credentials; tell whether it was.
+
+        That is so where it holds just what they hold, or where another node has run the account since; and where no
+        message waits in it. Raises Unreadable, and InUse where somebody holds it.
+        """
+        self.take()
+        try:
+            return await asyncio.to_thread(self._remove_if, credentials)
+        finally:
+            self.let_go()
 
     def _restore(self, credentials: bytes) -> None:
         told, database = unpack(credentials)
         here = self._here()
-        if here is not None and here.follows(told.lineage) and (self.folder / SESSION).is_file():
+        if here is not None and here.follows(told.lineage) and self._sound():
             self._lineage, self.continues = here, True
             return
         self._write_out(told.lineage.written_out(), database)
+
+    def _sound(self) -> bool:
+        """Tell whether the session in the folder is whole: a machine that lost its power may leave half of one."""
+        try:
+            with closing(self._connect()) as session:
+                whole = session.execute("pragma quick_check(1)").fetchone() == ("ok",)
+                return whole and session.execute("select 1 from whatsmeow_device").fetchone() is not None
+        except sqlite3.Error:
+            return False
 
     def _write_out(self, lineage: Lineage, database: bytes) -> None:
         self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -245,10 +262,11 @@ class Store:
         return found
 
     def _remove_if(self, credentials: bytes) -> bool:
-        here = self._here()
-        if here is None or here != header(credentials).lineage or self.spooled():
+        here, stored = self._here(), header(credentials).lineage
+        if here is None or (here != stored and here.follows(stored)) or self.spooled():
             return False
         shutil.rmtree(self.folder, ignore_errors=True)
+        self._lock_path.unlink(missing_ok=True)
         return True
 
 
@@ -262,8 +280,19 @@ def left(root: Path) -> frozenset[AccountId]:
 
 
 def _write(path: Path, content: bytes) -> None:
-    """Write a file as a whole, or not at all."""
+    """Write a file as a whole, or not at all, even where the machine loses its power."""
     part = path.with_name(f"{path.name}.part")
     with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
     part.replace(path)
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    opened = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)

@@ -1,8 +1,8 @@
 """What customers send, on its way to the listener: in order per customer, with its files, and nothing in silence.
 
 Four kinds of message need more than reading:
-- with a file: it is fetched first; where that fails, the message arrives without its file, and with all that is needed
-  to fetch it kept raw;
+- with a file: it is fetched first; where that fails, the message arrives without its file, and says how the file can be
+  fetched later;
 - of a customer whose phone is hidden: the library is asked for the number, which it often knows;
 - that cannot be decrypted: WhatsApp's clients ask the sender to send it again, which takes a moment; where nothing
   comes, a placeholder arrives in its place;
@@ -20,12 +20,12 @@ from typing import Any, Final
 
 import msgspec
 
-from wafleet.clientlib.protos import e2e, told
+from wafleet.clientlib.protos import told
 from wafleet.domain.inbound import Inbound
 from wafleet.domain.message import Content, Unsupported, WithMedia, media
 from wafleet.transports.device.identity import HIDDEN, PHONES, identity, read
 from wafleet.transports.device.moments import moment
-from wafleet.transports.device.reading import Read, decoded, raw
+from wafleet.transports.device.reading import Read, decoded, reference
 from wafleet.transports.device.reading import read as read_message
 from wafleet.transports.device.worker.reading import message_id
 
@@ -189,12 +189,7 @@ class Incoming:
                 name = await self._fetch(read.download, read.size)
         except (OSError, ValueError) as error:
             log.info("a file was not fetched", extra={"id": inbound.provider_id, "why": str(error)})
-            kept = {
-                **(inbound.raw or {}),
-                "message": raw(e2e.Message.FromString(read.download)),
-                "not_fetched": str(error)[:300],
-            }
-            return msgspec.structs.replace(inbound, raw=kept)
+            return msgspec.structs.replace(inbound, file=reference(read.download))
         return msgspec.structs.replace(inbound, content=_holding(inbound.content, name))
 
 

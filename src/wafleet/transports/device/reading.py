@@ -4,6 +4,7 @@ Source: the protocol's own definitions (waE2E.proto), whose words these are.
 """
 
 import re
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, cast
@@ -28,6 +29,7 @@ from wafleet.domain.message import (
     Unsupported,
     Video,
 )
+from wafleet.transports.base import Refused
 
 _DEEP: Final = 8  # wrappers within wrappers; phones use two
 _WRAPPER: Final = "FutureProofMessage"
@@ -141,6 +143,34 @@ def _file(message: e2e.Message, said: Any, content: Content) -> Read:
 
 def _media(said: Any, name: str = "") -> Media:
     return Media("", said.mimetype, int(said.fileLength), name)
+
+
+_FILES: Final = frozenset({"imageMessage", "videoMessage", "audioMessage", "documentMessage", "stickerMessage"})
+_FETCHED_BY: Final = ("URL", "directPath", "mediaKey", "fileEncSHA256", "fileSHA256", "fileLength", "mimetype")
+
+
+def reference(download: bytes) -> str:
+    """Write down how a file can be fetched later: of its message, what the library needs for it."""
+    needed = e2e.Message()
+    for field, said in e2e.Message.FromString(download).ListFields():
+        if field.name in _FILES:
+            part = getattr(needed, field.name)
+            for name in _FETCHED_BY:
+                if said.HasField(name):
+                    setattr(part, name, getattr(said, name))
+    return b64encode(needed.SerializeToString()).decode()
+
+
+def referred(reference: str) -> tuple[bytes, int]:
+    """Return the message that a file is fetched by, and the file's size as its sender says. Raises Refused."""
+    try:
+        message = b64decode(reference, validate=True)
+        [(field, said)] = e2e.Message.FromString(message).ListFields()
+        if field.name in _FILES:
+            return message, int(said.fileLength)
+    except (DecodeError, ValueError) as error:
+        raise Refused("media_gone", f"what the file is fetched by cannot be read: {error}") from error
+    raise Refused("media_gone", "what the file is fetched by names no file")
 
 
 def _location(message: e2e.Message) -> Read:

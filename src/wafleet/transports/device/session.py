@@ -11,13 +11,14 @@ killed between the two gets the message again and cannot read it a second time; 
 import asyncio
 import contextlib
 import logging
+import re
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeVar
 from uuid import UUID
 
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 
 from wafleet.clientlib.protos import told
 from wafleet.domain.ids import MessageId
@@ -32,6 +33,7 @@ from wafleet.transports.base import (
     NotSent,
     Number,
     Outgoing,
+    RefusedContent,
     RefusedRecipient,
     SendError,
 )
@@ -42,6 +44,7 @@ from wafleet.transports.device.identity import jid
 from wafleet.transports.device.incoming import PLACEHOLDER, Incoming
 from wafleet.transports.device.linked import Linked, live
 from wafleet.transports.device.moments import moment, now
+from wafleet.transports.device.reading import referred
 from wafleet.transports.device.telling import Ending
 from wafleet.transports.device.worker.store import journal
 from wafleet.transports.device.writing import Letter, uploaded_as, write
@@ -53,9 +56,14 @@ ASK_S: Final = 15.0
 FILE_S: Final = 120.0
 HEARD_S: Final = 35.0  # the library asks WhatsApp every 20 to 30 s, and WhatsApp answers at once
 MOST_BYTES: Final = 60 * 1024 * 1024  # of one file: what fits on the line to the worker
-TRIES_S: Final = (1.0, 4.0)  # pauses between tries to fetch a file
+AGAIN_S: Final = 1.0  # between two tries to fetch a file while its message waits
+TYPING_S: Final = 25.0  # phones show typing for no longer
 READ: Final = b"read"
-_TAKEN: Final = 1_000  # ids
+_TAKEN: Final = 5_000  # ids
+_UNREADABLE: Final = "the library's answer cannot be read"
+_OFFLINE: Final = "not connected to WhatsApp"
+_GONE: Final = re.compile(r"\b(?:404|410)\b")  # the media host does not have a file any more
+_Answer = TypeVar("_Answer", bound=Message)
 _RECEIPTS: Final = {
     told.Receipt.DELIVERED: Sending.DELIVERED,
     told.Receipt.INACTIVE: Sending.DELIVERED,  # on another device of the customer than the one in use
@@ -75,6 +83,7 @@ class DeviceSession:
         self._checkpoints: asyncio.Task[None] | None = None
         self._ended: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
+        self._disappearing: asyncio.TimerHandle | None = None
         self.taken: dict[str, None] = {}  # messages that were stored of late: the spool may still hold them
         self._incoming = Incoming(
             received=self._received,
@@ -86,9 +95,18 @@ class DeviceSession:
 
     # life
 
-    def begin(self) -> None:
-        """Start copying the session whenever it changed; the first copy is made at once."""
+    def begin(self, *, phone_seen: bool) -> None:
+        """Start copying the session whenever it changed; the first copy is made at once.
+
+        phone_seen  the phone linked it just now
+        """
+        if phone_seen:
+            self._listener.phone_seen(now())
         self._checkpoints = asyncio.create_task(self._copy_now_and_then(), name="checkpoints")
+
+    def give_up(self) -> None:
+        """Hear nothing more of what was replayed: this session did not come to be."""
+        self._incoming.close()
 
     async def close(self) -> None:
         """End the session in good order; the account stays linked."""
@@ -112,6 +130,7 @@ class DeviceSession:
 
     async def _end(self, *, lost: bool) -> None:
         self._closing.set()
+        self._disappear_no_more()
         self._incoming.close()
         await self._linked.stop()
         if self._checkpoints is not None:  # two copies at once would not know which is the newer
@@ -153,24 +172,28 @@ class DeviceSession:
         answer = await self._call(
             "SendMessage", chat.SerializeToString(), message.SerializeToString(), limit_s=SEND_S, ref=ref
         )
-        return self._sent(ref, told.SendMessageReturnFunction.FromString(answer))
+        return self._sent(ref, _read(told.SendMessageReturnFunction, answer))
 
-    def _sent(self, ref: str, answer: told.SendMessageReturnFunction) -> str:
+    def _sent(self, ref: str, answer: told.SendMessageReturnFunction | None) -> str:
         named = self._linked.unanswered.get(ref, "")
+        if answer is None or not (answer.Error or answer.SendResponse.ID):
+            raise (MaybeSent if named else NotSent)("no_answer", f"{_UNREADABLE}: it names no message and no error")
         if answer.Error:
             error = telling.send_error(answer.Error, named=named)
             if not isinstance(error, MaybeSent):
                 self._linked.unanswered.pop(ref, None)
             raise error
         self._linked.unanswered.pop(ref, None)
-        return answer.SendResponse.ID or named
+        return answer.SendResponse.ID
 
     async def _upload(self, out: Outgoing) -> told.UploadResponse | None:
         if not isinstance(out.content, WithMedia) or not out.media:
             return None
-        answer = told.UploadReturnFunction.FromString(
-            await self._call("Upload", out.media, uploaded_as(out.content), limit_s=FILE_S)
-        )
+        if len(out.media) > MOST_BYTES:
+            raise RefusedContent("media_refused", _too_large(len(out.media)))
+        data = await self._call("Upload", out.media, uploaded_as(out.content), limit_s=FILE_S)
+        if (answer := _read(told.UploadReturnFunction, data)) is None:
+            raise NotSent("no_answer", _UNREADABLE)
         if answer.Error:
             raise NotSent("media_away", answer.Error)
         return answer.UploadResponse
@@ -210,11 +233,24 @@ class DeviceSession:
 
     async def typing(self, to: str, on: bool, *, newest: str = "") -> None:
         """Show a customer that somebody is writing, or no longer. Raises SendError."""
-        with contextlib.suppress(
-            SendError
-        ):  # without the phone's own name it fails, and typing may be seen all the same
-            await self._say("SendPresence", b"available" if on else b"unavailable")
+        await self._appear(on)
         await self._say("SendChatPresence", _jid(to), 0 if on else 1, 0)
+
+    async def _appear(self, there: bool) -> None:
+        """Show the account as there, or not; it is not left shown as there when nobody says that typing has ended."""
+        self._disappear_no_more()
+        if there:
+            self._disappearing = asyncio.get_running_loop().call_later(TYPING_S, self._disappear)
+        with contextlib.suppress(SendError):  # fails without the phone's own name; typing may be seen all the same
+            await self._say("SendPresence", b"available" if there else b"unavailable")
+
+    def _disappear(self) -> None:
+        self._gone = asyncio.create_task(self._appear(False), name="shown as away")
+
+    def _disappear_no_more(self) -> None:
+        if self._disappearing is not None:
+            self._disappearing.cancel()
+            self._disappearing = None
 
     async def read(self, identity: str, provider_ids: Sequence[str]) -> None:
         """Show a customer that these messages were read. Raises SendError."""
@@ -227,11 +263,10 @@ class DeviceSession:
         """Tell which phones are on WhatsApp; one it did not answer for is left out. Raises SendError."""
         if not phones:
             return {}
-        answer = told.IsOnWhatsAppReturnFunction.FromString(
-            await self._call("IsOnWhatsApp", " ".join(phones).encode(), limit_s=ASK_S)
-        )
-        if answer.Error:
-            raise NotSent("network", answer.Error)
+        data = await self._call("IsOnWhatsApp", " ".join(phones).encode(), limit_s=ASK_S)
+        answer = _read(told.IsOnWhatsAppReturnFunction, data)
+        if answer is None or answer.Error:
+            raise NotSent("network", answer.Error if answer is not None else _UNREADABLE)
         found = {f"+{one.Query.lstrip('+')}": one.IsIn for one in answer.IsOnWhatsAppResponse}
         return {phone: found[phone] for phone in phones if phone in found}
 
@@ -242,15 +277,16 @@ class DeviceSession:
 
     async def _call(self, name: str, *args: bytes | int, limit_s: float, ref: str = "") -> bytes:
         if not self._linked.online:
-            raise NotSent("network", "not connected to WhatsApp")
+            raise NotSent("network", _OFFLINE)
         try:
             return await live(self._linked).call(name, *args, limit_s=limit_s, ref=ref)
         except Unable as error:
             raise NotSent("network", str(error)) from error
         except NoAnswer as error:
             raise (MaybeSent("no_answer", str(error)) if error.named else NotSent("network", str(error))) from error
-        except Gone as error:
-            raise (MaybeSent if error.named else NotSent)("network", str(error)) from error
+        except Gone as error:  # a worker that died over this very message counts as a try: it may die each time
+            reason = "worker_crashed" if error.crashed else "network"
+            raise (MaybeSent if error.named else NotSent)(reason, str(error)) from error
 
     # what comes in
 
@@ -276,7 +312,7 @@ class DeviceSession:
     def acknowledge(self, provider_ids: Sequence[str]) -> None:
         """Tell the network that these messages are stored."""
         ids = [id.removesuffix(PLACEHOLDER) for id in provider_ids]
-        self.taken.update(dict.fromkeys(ids))
+        self.taken.update(dict.fromkeys(id for id in provider_ids if not id.endswith(PLACEHOLDER)))
         while len(self.taken) > _TAKEN:
             self.taken.pop(next(iter(self.taken)))
         with contextlib.suppress(Gone, OSError):
@@ -310,30 +346,44 @@ class DeviceSession:
         self._linked.unanswered.pop(ref, None)
         self._listener.receipt(Receipt(state=state, at=at, provider_id=id, message=_message(ref)))
 
-    async def _fetch(self, message: bytes, size: int) -> str:
-        """Fetch a customer's file and put it into the media store. Raises OSError or ValueError."""
-        if size > MOST_BYTES:
-            raise ValueError(f"a file of {size} bytes is too large")
-        for pause in (*TRIES_S, None):
-            await self._linked.connected.wait()
-            try:
-                content = await self._download(message)
-            except OSError:
-                if pause is None:
-                    raise
-                await asyncio.sleep(pause)
-            else:
-                return await self._keep_media(content)
-        raise AssertionError
+    async def fetch(self, reference: str) -> bytes:
+        """Fetch a customer's file that could not be had when its message came. Raises SendError."""
+        message, size = referred(reference)
+        try:
+            return await self._download(message, size)
+        except ValueError as error:
+            raise RefusedContent("media_refused", str(error)) from error
+        except OSError as error:
+            gone = _GONE.search(str(error)) is not None
+            raise (RefusedContent("media_gone", str(error)) if gone else NotSent("network", str(error))) from error
 
-    async def _download(self, message: bytes) -> bytes:
+    async def _fetch(self, message: bytes, size: int) -> str:
+        """Fetch a customer's file and put it into the media store. Raises OSError or ValueError.
+
+        Tried once more after a moment. What does not come is fetched later, and so is what waited in the spool, before
+        the session was open: the file may be what ended the worker.
+        """
+        if not self._linked.online:
+            raise OSError(_OFFLINE)
+        try:
+            content = await self._download(message, size)
+        except OSError:
+            await asyncio.sleep(AGAIN_S)
+            content = await self._download(message, size)
+        return await self._keep_media(content)
+
+    async def _download(self, message: bytes, size: int) -> bytes:
+        if size > MOST_BYTES:
+            raise ValueError(_too_large(size))
+        if not self._linked.online:
+            raise OSError(_OFFLINE)
         try:
             answer = await live(self._linked).call("DownloadAny", message, limit_s=FILE_S)
         except (Gone, NoAnswer, Unable) as error:
             raise OSError(str(error)) from error
-        file = told.DownloadReturnFunction.FromString(answer)
-        if file.Error or not file.Binary:
-            raise OSError(file.Error or "the file is empty")
+        file = _read(told.DownloadReturnFunction, answer)
+        if file is None or file.Error or not file.Binary:
+            raise OSError(_UNREADABLE if file is None else file.Error or "the file is empty")
         return file.Binary
 
     async def _phone_behind(self, hidden: told.JID) -> told.JID | None:
@@ -342,8 +392,21 @@ class DeviceSession:
             answer = await live(self._linked).call("GetPNFromLID", hidden.SerializeToString(), limit_s=ASK_S)
         except (Gone, NoAnswer, Unable):
             return None
-        found = told.GetJIDFromStoreReturnFunction.FromString(answer)
-        return None if found.Error else found.Jid
+        found = _read(told.GetJIDFromStoreReturnFunction, answer)
+        return None if found is None or found.Error else found.Jid
+
+
+def _read(kind: type[_Answer], data: bytes) -> _Answer | None:
+    """Decode what the library answered; None where it cannot be."""
+    try:
+        return kind.FromString(data)
+    except DecodeError:
+        log.warning("an answer cannot be read", extra={"kind": kind.DESCRIPTOR.name, "bytes": len(data)})
+        return None
+
+
+def _too_large(size: int) -> str:
+    return f"a file of {size / 2**20:.0f} MB is too large: linked devices take at most {MOST_BYTES // 2**20} MB"
 
 
 def _jid(identity: str) -> bytes:
