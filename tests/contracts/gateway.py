@@ -27,6 +27,8 @@ class GatewaySubject(Subject):
     capabilities = Gateway.capabilities
     knows_what_never_left = False  # a gateway that is slow may still send
     acknowledges = False
+    keeps_files = True
+    wrong = json.dumps({"api_key": "no key"}).encode()
     alike = frozenset({"audio", "sticker"})
 
     def __init__(self, world: World, transport: Hooked, standin: Standin, hooks: str) -> None:
@@ -45,6 +47,9 @@ class GatewaySubject(Subject):
 
     def file(self, content: bytes) -> str:
         return self._standin.files.put(content)
+
+    def file_named(self, phone: str) -> str:
+        return f"{self._standin.base}/api/files/{name(phone)}/a.jpg"
 
     @classmethod
     def feels(cls, fault: str) -> bool:

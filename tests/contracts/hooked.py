@@ -55,6 +55,10 @@ class Hooked:
     def capabilities(self) -> Capabilities:
         return self.inner.capabilities
 
+    def impatient(self) -> None:
+        """Wait for an answer only briefly, in the sessions that are opened from now on."""
+        vars(self.inner)["_answer_s"] = HURRY_S
+
     def named(self, number: Number, credentials: bytes = b"") -> Number:
         """Return a number as the database has it."""
         return dataclasses.replace(number, settings=self._settings(number.phone), credentials=credentials)

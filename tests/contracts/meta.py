@@ -34,6 +34,8 @@ class MetaSubject(Subject):
     capabilities = Meta.capabilities
     knows_what_never_left = False
     acknowledges = False
+    keeps_files = True
+    wrong = json.dumps({"accessToken": "no token", "appSecret": SECRET}).encode()
     refuses_later = True
     says_how_long = True
     to_strangers = "held_back"
@@ -62,6 +64,9 @@ class MetaSubject(Subject):
 
     def file(self, content: bytes) -> str:
         return self._standin.files.put(content)
+
+    def file_named(self, phone: str) -> str:
+        return "1003"
 
     @classmethod
     def feels(cls, fault: str) -> bool:

@@ -53,6 +53,8 @@ class Subject(ABC):
     to_nobody = "not_on_whatsapp"  # ... and to those who are not there
     ending, end = "logged_out", "logged_out"  # a fault that ends an account of this transport alone, and its reason
     swallows: ClassVar[frozenset[str]] = frozenset({"mute"})  # faults in which what was taken goes nowhere
+    keeps_files = False  # the network keeps customers' files: they are fetched by `fetch`
+    wrong = b""  # credentials that the network refuses
     answers_first: ClassVar[frozenset[str]] = frozenset()  # contents whose answer comes before they go anywhere
     alike: ClassVar[frozenset[str]] = frozenset()  # contents without words: a network without our ids mistakes them
     hears: ClassVar[frozenset[str]]  # contents of customers that arrive: those it can send, unless told otherwise
@@ -77,6 +79,10 @@ class Subject(ABC):
     def file(self, content: bytes) -> str:
         """Put a file where customers' messages may name it; return its id."""
         return sha256(content).hexdigest()
+
+    def file_named(self, phone: str) -> str:
+        """Return the reference of a file, as a message of a customer might have it."""
+        raise NotImplementedError
 
     def say_unknown(self, account: str) -> None:
         """Have a customer send something that wafleet has no words for."""

@@ -3,9 +3,10 @@
 import asyncio
 import gc
 import os
+from typing import Any
 
 import psutil
-from tests.contracts.subject import Holder, Subject
+from tests.contracts.subject import Holder, Subject, only
 
 
 def _held() -> tuple[int, int]:
@@ -33,3 +34,16 @@ async def _come_and_go(holder: Holder) -> None:
     await holder.subject.until(lambda: holder.heard.inbound)
     holder.session.acknowledge([i.provider_id for i in holder.heard.inbound])
     await holder.session.close()
+
+
+@only(lambda subject: subject.keeps_files)  # whose sessions are one object each, with credentials in it
+async def test_what_was_closed_and_let_go_is_not_remembered_with_its_credentials(subject: Subject) -> None:
+    holder = await subject.open()
+    await holder.send()
+    await holder.session.close()
+    sessions: Any = vars(vars(subject.transport)["inner"])["_sessions"]
+    assert list(sessions) == [holder.number.id]
+    holder.sessions.clear()
+    holder.heards.clear()
+    gc.collect()
+    assert not list(sessions)

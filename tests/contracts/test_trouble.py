@@ -1,6 +1,8 @@
 """A provider's trouble, over the whole road: answers that tell nothing, and storms of refusals."""
 
+import asyncio
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from tests.contracts.subject import Holder, Subject, across, only
@@ -24,6 +26,21 @@ async def test_an_answer_that_tells_nothing_is_a_maybe_that_find_or_a_receipt_se
     found = await one.session.find([Doubt(out.id)])
     await one.subject.until(lambda: out.id in {r.message for r in one.heard.receipts} or found.get(out.id))
     assert one.crossed() == 1
+
+
+@only(_at_a_provider)
+async def test_an_answer_that_never_ends_is_not_waited_for_to_its_end(one: Holder) -> None:
+    transport: Any = one.subject.transport
+    transport.impatient()
+    await one.open()
+    await one.send("so that only the next is slow")
+    one.fault("ill_answers", detail="drip")
+    out = one.outgoing()
+    async with asyncio.timeout(one.subject.patience_s):
+        with pytest.raises(MaybeSent) as maybe:
+            await one.session.send(out)
+    assert (maybe.value.reason, one.heard.ends) == ("no_answer", [])
+    assert one.crossed() == 2
 
 
 @only(_at_a_provider)

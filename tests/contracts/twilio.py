@@ -37,6 +37,8 @@ _NEVER = {"template"}  # only businesses send these
 class TwilioSubject(Subject):
     capabilities = Twilio.capabilities
     acknowledges = False
+    keeps_files = True
+    wrong = json.dumps({"accountSid": SID, "authToken": "no token"}).encode()
     refuses_later = True
     says_how_long = True
     lists_what_it_took = True
@@ -73,6 +75,9 @@ class TwilioSubject(Subject):
 
     def file(self, content: bytes) -> str:
         return self._standin.files.put(content)
+
+    def file_named(self, phone: str) -> str:
+        return f"image/png {self._base}/2010-04-01/Accounts/{SID}/Messages/MM{0:032}/Media/ME{0:032}"
 
     @classmethod
     def feels(cls, fault: str) -> bool:

@@ -31,7 +31,8 @@ def build_transports(stack: AsyncExitStack, settings: Settings, *, keep_media: K
         stack.push_async_callback(meta.close)
     if settings.gateway.enabled:
         hook = f"{public_url}/hooks/gateway/{{account}}" if public_url else ""
-        gateway = Gateway(settings.gateway.url or "", hook=hook, answer_s=settings.gateway.answer_s)
+        own = settings.gateway
+        gateway = Gateway(own.url or "", hook=hook, store=own.store or "", answer_s=own.answer_s)
         found["gateway"] = gateway
         stack.push_async_callback(gateway.close)
     return found

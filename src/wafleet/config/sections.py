@@ -191,6 +191,11 @@ class GatewaySettings(BaseModel, frozen=True, extra="forbid"):
     url: str | None = Field(
         default=None, pattern="^https?://", description="where it is; none: each account names its own"
     )
+    store: str | None = Field(
+        default=None,
+        pattern="^https?://",
+        description="where it keeps customers' files, when not with itself; they are fetched from nowhere else",
+    )
     answer_s: float = Field(default=15, gt=0, le=120, description=ANSWER)
 
 

@@ -24,7 +24,7 @@ from wafleet.engine.loops import Loop
 from wafleet.inbox import files_store as store
 from wafleet.inbox.files_store import Wanted
 from wafleet.media import Untrue
-from wafleet.transports.base import Fetches, NotSent, Number, Refused, RefusedAccount, SendError, Throttled, Transport
+from wafleet.transports.base import Fetches, NotSent, Number, RefusedContent, SendError, Throttled, Transport
 
 log = structlog.get_logger(__name__)
 AT_ONCE: Final = 6  # files, each in memory while it is fetched
@@ -103,9 +103,7 @@ class Files:
             async with asyncio.timeout(LIMIT_S):
                 content = await self._fetched(wanted)
             file = await self._keep(announced, content)
-        except (Untrue, Refused) as error:
-            if isinstance(error, RefusedAccount):
-                return await self._again(wanted, error)
+        except (Untrue, RefusedContent) as error:
             return await self._settle(wanted, _missing(announced, _words(error)))
         except Exception as error:
             return await self._again(wanted, error)

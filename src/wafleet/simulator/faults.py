@@ -69,7 +69,7 @@ FAULTS: Final[Mapping[str, Kind]] = {
         providers=True,
     ),
     "ill_answers": Kind(
-        "Sends go out, but a provider answers them ill: `detail` is 500, nonsense, empty, half or never (500).",
+        "Sends go out, but a provider answers them ill: `detail` is 500, nonsense, empty, half, drip or never (500).",
         _MESSAGES,
         detail="500",
         providers=True,

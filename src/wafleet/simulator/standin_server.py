@@ -10,9 +10,11 @@ import uvicorn
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-ILL: Final = ("500", "nonsense", "empty", "half", "never")  # answers after which nobody knows what happened
+ILL: Final = ("500", "nonsense", "empty", "half", "never", "drip")  # answers after which nobody knows what happened
 _HANGS_S: Final = 3600.0
+_DRIP_S: Final = 0.05  # between two bytes of an answer that does not end
 _CLOSE_S: Final = 1
+_JSON: Final = [(b"content-type", b"application/json")]
 _NONSENSE: Final = b"<html><body><h1>It works!</h1></body></html>"
 
 
@@ -70,8 +72,18 @@ class IllAnswer(Response):
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if self._kind == "never":
             await asyncio.sleep(_HANGS_S)
+        elif self._kind == "drip":
+            await self._drip(receive, send)
         elif self._kind == "half":
             await send({"type": "http.response.start", "status": 200, "headers": self.raw_headers})
             await send({"type": "http.response.body", "body": _NONSENSE[:20], "more_body": True})
         else:
             await super().__call__(scope, receive, send)
+
+    async def _drip(self, receive: Receive, send: Send) -> None:
+        """Send byte after byte until the caller hangs up."""
+        await send({"type": "http.response.start", "status": 200, "headers": _JSON})
+        gone = asyncio.ensure_future(receive())
+        while not gone.done():
+            await send({"type": "http.response.body", "body": b" ", "more_body": True})
+            await asyncio.wait((gone,), timeout=_DRIP_S)

@@ -194,8 +194,8 @@ class Fetches(Protocol):
     async def fetch(self, number: Number, credentials: bytes, reference: str) -> bytes:
         """Fetch a customer's file once, by the `Inbound.file` its message came with.
 
-        Raises SendError, and nothing else: Refused when it is gone, too large or not what was announced, which trying
-        again cannot change; RefusedAccount and anything else when it may be had later.
+        Raises RefusedContent when it is gone, too large or not what was announced, which trying again cannot change;
+        NotSent, Throttled or MaybeSent when it may be had later. Nothing else.
         """
         ...
 

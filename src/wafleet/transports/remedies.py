@@ -21,6 +21,7 @@ from wafleet.transports.base import (
     OpenError,
     Refused,
     RefusedAccount,
+    RefusedContent,
     SendError,
     Throttled,
 )
@@ -162,6 +163,21 @@ def open_errors(provider: str, *, table: Table, read: Read) -> Generator[None, N
             yield
     except SendError as e:
         raise (OpenError(trouble, e.detail) if trouble else _open_error(e)) from e
+
+
+@contextmanager
+def file_errors(provider: str, *, table: Table, read: Read) -> Generator[None, None, None]:
+    """Name what goes wrong while a customer's file is fetched: RefusedContent is final, NotSent and MaybeSent are not.
+
+    What the provider holds against the account, or says in a code that nobody knows, may be over later.
+    """
+    try:
+        with http_errors(provider, table=table, read=read):
+            yield
+    except RefusedContent:
+        raise
+    except (Refused, OpenError) as e:
+        raise NotSent(e.reason, e.detail) from e
 
 
 @contextmanager

@@ -1,15 +1,16 @@
 """What every provider with an HTTP interface needs: one client for all its accounts, answers read strictly, files."""
 
+import asyncio
 import logging
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import cache
 from importlib.metadata import version
 from ipaddress import ip_address
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 from urllib.request import getproxies
 
 import httpx
@@ -21,6 +22,10 @@ CONNECT_S: Final = 5.0
 PLACE_S: Final = 5.0  # until one of the connections below is free
 AT_ONCE: Final = 200  # connections of one transport
 FRESH_S: Final = 600.0  # a contact that long ago still proves that the provider answers
+FILE_S: Final = 120.0  # a file may take so long in either direction
+FILE: Final = httpx.Timeout(FILE_S, connect=CONNECT_S, pool=PLACE_S)
+
+T = TypeVar("T")
 
 
 def client(base_url: str = "", *, answer_s: float = ANSWER_S) -> httpx.AsyncClient:
@@ -74,6 +79,24 @@ def _host(written: str) -> str:
     return name if name == "localhost" else f"*{name}"
 
 
+async def whole(asking: Awaitable[T], *, within_s: float) -> T:
+    """Wait for a whole answer. Raises ReadTimeout: httpx's own limit begins anew with every byte that comes."""
+    try:
+        async with asyncio.timeout(within_s):
+            return await asking
+    except TimeoutError as e:
+        raise httpx.ReadTimeout(f"no whole answer in {within_s:g} s") from e
+
+
+def under(base: str, url: str) -> bool:
+    """Tell whether an address is on the server of another: credentials go there and nowhere else."""
+    try:
+        asked, ours = httpx.URL(url), httpx.URL(base)
+    except (httpx.InvalidURL, TypeError):
+        return False
+    return bool(ours.host) and (asked.scheme, asked.host, asked.port) == (ours.scheme, ours.host, ours.port)
+
+
 def now() -> datetime:
     """Return the time of day: what providers tell us without a time of its own happened now."""
     return datetime.now(UTC)
@@ -115,15 +138,27 @@ class TooBig(ValueError):
 
 
 async def download(
-    request: httpx.Request, *, http: httpx.AsyncClient, most: int, auth: tuple[str, str] | None = None
+    request: httpx.Request,
+    *,
+    http: httpx.AsyncClient,
+    most: int,
+    auth: tuple[str, str] | None = None,
+    follow: bool = True,
 ) -> tuple[bytes, str]:
-    """Fetch a file of at most `most` bytes; return it and the type its server gives it.
+    """Fetch a file of at most `most` bytes within two minutes; return it and the type its server gives it.
 
-    auth  name and password for the first server; one that it redirects to elsewhere does not see them
+    auth    name and password for the first server; one that it redirects to elsewhere does not see them
+    follow  go where the server redirects to, with whatever other proof the request bears
 
     Raises TooBig as soon as that is known, HTTPStatusError, and what httpx raises.
     """
-    reply = await http.send(request, auth=auth, stream=True, follow_redirects=True)
+    return await whole(_downloaded(request, http, most, auth, follow), within_s=FILE_S)
+
+
+async def _downloaded(
+    request: httpx.Request, http: httpx.AsyncClient, most: int, auth: tuple[str, str] | None, follow: bool
+) -> tuple[bytes, str]:
+    reply = await http.send(request, auth=auth, stream=True, follow_redirects=follow)
     try:
         if not reply.is_success:
             await reply.aread()

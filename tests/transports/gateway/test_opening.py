@@ -4,6 +4,7 @@ import asyncio
 import dataclasses
 import json
 from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
 from hashlib import sha256
 
 import httpx
@@ -175,9 +176,16 @@ async def test_a_file_that_is_gone_is_gone(standin: Standin, gateway: Gateway) -
     assert raised.value.reason == "media_gone"
 
 
-@pytest.mark.parametrize("url", ["http://169.254.169.254/latest", "file:///etc/passwd", "ftp://x/y", "nonsense", ""])
+@pytest.mark.parametrize(
+    "url",
+    [
+        *("http://169.254.169.254/latest", "https://169.254.169.254/latest", "https://localhost/admin"),
+        *("file:///etc/passwd", "ftp://x/y", "https://[x", "nonsense", ""),
+        *("http://x/api/files/../sessions", "http://x/api/files/%2e%2e/sessions"),
+    ],
+)
 async def test_a_file_is_fetched_from_nowhere_else(gateway: Gateway, url: str) -> None:
-    with pytest.raises(Refused):
+    with pytest.raises(RefusedContent, match="no file of the gateway"):
         await gateway.fetch(at(), KEYS, url)
 
 
@@ -187,22 +195,43 @@ async def test_what_may_be_had_later_is_no_refusal(gateway: Gateway) -> None:
     assert not isinstance(raised.value, Refused)
 
 
-async def test_the_key_goes_to_the_gateway_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[httpx.Request] = []
+@dataclass
+class Asked:
+    """All that a gateway, its store and whoever else is asked for files, and what each answers."""
 
-    def answer(request: httpx.Request) -> httpx.Response:
-        asked.append(request)
-        return httpx.Response(200, content=b"x")
+    answer: httpx.Response = field(default_factory=lambda: httpx.Response(200, content=b"x"))
+    requests: list[httpx.Request] = field(default_factory=list[httpx.Request])
 
-    def client(*, answer_s: float) -> httpx.AsyncClient:
-        return httpx.AsyncClient(transport=httpx.MockTransport(answer), timeout=answer_s)
+    def client(self, *, answer_s: float) -> httpx.AsyncClient:
+        return httpx.AsyncClient(transport=httpx.MockTransport(self), timeout=answer_s)
 
-    monkeypatch.setattr("wafleet.transports.gateway.transport.client", client)
-    async with Gateway("https://gateway.test") as gateway:
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.requests.append(request)
+        return self.answer
+
+
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> Asked:
+    asked = Asked()
+    monkeypatch.setattr("wafleet.transports.gateway.transport.client", asked.client)
+    return asked
+
+
+async def test_the_key_goes_to_the_gateway_alone(asked: Asked) -> None:
+    async with Gateway("https://gateway.test", store="https://bucket.test") as gateway:
         await gateway.fetch(at(), KEYS, "https://bucket.test/a.jpg")
         await gateway.fetch(at(), KEYS, "https://elsewhere.test/api/files/shop/a.jpg?x=1")
-    assert [str(one.url) for one in asked] == [
+    assert [str(one.url) for one in asked.requests] == [
         "https://bucket.test/a.jpg",
         "https://gateway.test/api/files/shop/a.jpg?x=1",
     ]
-    assert ["X-Api-Key" in one.headers for one in asked] == [False, True]
+    assert ["X-Api-Key" in one.headers for one in asked.requests] == [False, True]
+
+
+@pytest.mark.parametrize("url", ["https://bucket.test/a.jpg", "https://gateway.test/api/files/shop/a.jpg"])
+async def test_a_redirect_is_not_followed_and_takes_no_key_elsewhere(asked: Asked, url: str) -> None:
+    asked.answer = httpx.Response(302, headers={"Location": "https://elsewhere.test/x"})
+    async with Gateway("https://gateway.test", store="https://bucket.test") as gateway:
+        with pytest.raises(RefusedContent, match="elsewhere"):
+            await gateway.fetch(at(), KEYS, url)
+    assert [str(one.url) for one in asked.requests] == [url]

@@ -110,6 +110,13 @@ async def test_what_goes_wrong_is_named_by_its_remedy(
         await fetch(meta)
 
 
+@pytest.mark.parametrize("id", ["../me", "1003/../../x", "1003?fields=x", "", "١٠٠٣"])
+async def test_what_is_no_id_of_metas_becomes_no_address(meta: Meta, api: Api, id: str) -> None:
+    with pytest.raises(RefusedContent, match="no id"):
+        await fetch(meta, id)
+    assert not api.asked
+
+
 async def test_without_credentials_nothing_is_fetched(meta: Meta) -> None:
     with pytest.raises(NotSent):
         await meta.fetch(number(), b"", SAID)

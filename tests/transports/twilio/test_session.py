@@ -590,3 +590,12 @@ async def test_a_list_that_cannot_be_had_is_an_error_not_an_absence(answer: Answ
     async with speaking(answer, answer_s=0.05) as (session, _):
         with pytest.raises(SendError):
             await session.find([doubt()])
+
+
+async def test_a_client_that_was_handed_over_stays_its_owners() -> None:
+    async with httpx.AsyncClient(transport=httpx.MockTransport(says(200, sid=AC, status="active"))) as http:
+        async with Twilio(http=http) as twilio:
+            session = await twilio.open(Number(ACCOUNT, PHONE), KEYS, Heard())
+        assert not http.is_closed
+        with pytest.raises(NotSent):
+            await session.send(outgoing())

@@ -9,24 +9,31 @@ from wafleet.transports.gateway.errors import PROVIDER, TABLE, told
 from wafleet.transports.gateway.names import identity
 from wafleet.transports.gateway.place import Place
 from wafleet.transports.remedies import open_errors
-from wafleet.transports.web import answer, obj, text
+from wafleet.transports.web import ANSWER_S, CONNECT_S, answer, obj, text, whole
 
 SESSION: Final = "/api/sessions/{session}"
 
 
 class Client:
-    """One session of a gateway, asked over the transport's shared connections."""
+    """One session of a gateway, asked over the transport's shared connections.
 
-    def __init__(self, http: httpx.AsyncClient, place: Place) -> None:
-        self._http, self.place = http, place
+    answer_s  for a whole answer, where a request names no time of its own
+    """
 
-    async def ask(self, method: str, path: str, **more: Any) -> httpx.Response:
+    def __init__(self, http: httpx.AsyncClient, place: Place, *, answer_s: float = ANSWER_S) -> None:
+        self._http, self.place, self._answer_s = http, place, answer_s
+
+    async def ask(self, method: str, path: str, *, within_s: float | None = None, **more: Any) -> httpx.Response:
         """Make a request; return its answer, whatever its status. Raises what httpx raises."""
-        return await self._http.send(self.place.request(self._http, method, path, **more))
+        limit = {} if within_s is None else {"timeout": httpx.Timeout(within_s, connect=CONNECT_S)}
+        request = self.place.request(self._http, method, path, **more, **limit)
+        return await whole(self._http.send(request), within_s=within_s or self._answer_s)
 
-    async def tell(self, method: str, path: str, body: dict[str, Any]) -> httpx.Response:
+    async def tell(
+        self, method: str, path: str, body: dict[str, Any], *, within_s: float | None = None
+    ) -> httpx.Response:
         """Make a request with a body; return its answer. Raises HTTPStatusError where it is an error."""
-        reply = await self.ask(method, path, json=body or None)
+        reply = await self.ask(method, path, json=body or None, within_s=within_s)
         if not reply.is_success:
             raise httpx.HTTPStatusError(f"HTTP {reply.status_code}", request=reply.request, response=reply)
         return reply

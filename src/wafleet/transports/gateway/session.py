@@ -28,7 +28,7 @@ from wafleet.transports.gateway.errors import PROVIDER, TABLE, told
 from wafleet.transports.gateway.names import bare, chat, whole
 from wafleet.transports.gateway.writing import write
 from wafleet.transports.remedies import Patience, http_errors, ping_errors
-from wafleet.transports.web import answer, obj, objs
+from wafleet.transports.web import FILE_S, answer, obj, objs
 
 _KNOWN: Final = 10_000  # chats and messages that are remembered
 _OVER: Final = "the session has ended"
@@ -57,7 +57,8 @@ class Session:
         to = await self._chat(out.to)
         request = write(out, session=self._client.place.session, chat=to)
         async with self._asking():
-            reply = await self._client.tell(request.method, request.path, request.body)
+            limit = FILE_S if out.media else None  # the file is in the request
+            reply = await self._client.tell(request.method, request.path, request.body, within_s=limit)
             name = "" if isinstance(out.content, OnMessage) else _name(reply)
         if not name:  # a change of an earlier message has no name of its own
             return str(out.id)

@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import Mapping
 from types import TracebackType
 from typing import Final, Self
+from weakref import WeakValueDictionary
 
 from wafleet.domain.ids import AccountId
-from wafleet.transports.base import Capabilities, LinkListener, Listener, Number, OpenError, RefusedAccount
+from wafleet.transports.base import Capabilities, LinkListener, Listener, Number, OpenError
 from wafleet.transports.calls import Call, News
 from wafleet.transports.gateway import hooks, states
 from wafleet.transports.gateway.client import Client, Known
@@ -16,8 +17,8 @@ from wafleet.transports.gateway.linking import Attempt, check_phone
 from wafleet.transports.gateway.place import Place
 from wafleet.transports.gateway.session import Session
 from wafleet.transports.gateway.writing import CONTENTS
-from wafleet.transports.remedies import http_errors, open_errors
-from wafleet.transports.web import client
+from wafleet.transports.remedies import file_errors, open_errors
+from wafleet.transports.web import ANSWER_S, client
 
 LACKS: Final[Mapping[str, str]] = {
     "message ids of ours": "A gateway takes no id of ours with a message: what a lost answer was about is found by "
@@ -36,6 +37,7 @@ class Gateway:
 
     url       the installation's own gateway, for accounts that name none
     hook      the URL at which gateways call us, with `{account}` in it; empty: nobody told us our public address
+    store     where gateways keep customers' files, when not with themselves; they are fetched from nowhere else
     answer_s  a request without an answer for this long may have been carried out
     open_s    a session that the gateway has not started by then is given up
     """
@@ -51,11 +53,19 @@ class Gateway:
     )
 
     def __init__(
-        self, url: str = "", *, hook: str = "", answer_s: float = 15.0, open_s: float = 30.0, look_s: float = _LOOK_S
+        self,
+        url: str = "",
+        *,
+        hook: str = "",
+        store: str = "",
+        answer_s: float = ANSWER_S,
+        open_s: float = 30.0,
+        look_s: float = _LOOK_S,
     ) -> None:
-        self._url, self._hook, self._open_s, self._look_s = url, hook, open_s, look_s
+        self._url, self._hook, self._store = url, hook, store
+        self._answer_s, self._open_s, self._look_s = answer_s, open_s, look_s
         self._http = client(answer_s=answer_s)
-        self._sessions: dict[AccountId, Session] = {}
+        self._sessions: WeakValueDictionary[AccountId, Session] = WeakValueDictionary()
 
     async def __aenter__(self) -> Self:
         return self
@@ -73,7 +83,7 @@ class Gateway:
 
     async def open(self, number: Number, credentials: bytes, listener: Listener) -> Session:
         """Open the account's session; one that the gateway has stopped is started. Raises OpenError only."""
-        asked = Client(self._http, Place.of(number, credentials, self._url))
+        asked = self._client(number, credentials)
         if (former := self._sessions.pop(number.id, None)) is not None:
             await former.close()
         try:
@@ -87,16 +97,16 @@ class Gateway:
 
     async def link(self, number: Number, shown: LinkListener) -> bytes:
         """Link a phone through the gateway, whose keys must be stored already. Raises OpenError."""
-        place = Place.of(number, number.credentials, self._url)
+        asked = self._client(number, number.credentials)
         hook = self._hook.format(account=number.id) if self._hook else ""
-        await Attempt(Client(self._http, place), number, shown, hook=hook, look_s=self._look_s).run()
+        await Attempt(asked, number, shown, hook=hook, look_s=self._look_s).run()
         return number.credentials
 
     async def unlink(self, number: Number, credentials: bytes) -> None:
         """Have the gateway log the phone out; the session itself stays there. Raises OpenError."""
         if (session := self._sessions.pop(number.id, None)) is not None:
             await session.close()
-        await Client(self._http, Place.of(number, credentials, self._url)).order("logout")
+        await self._client(number, credentials).order("logout")
 
     def check(self, call: Call, credentials: bytes, settings: Mapping[str, object]) -> None:
         """Return when the account's gateway certainly sent this. Raises Forged."""
@@ -107,16 +117,12 @@ class Gateway:
         return hooks.read(call, settings)
 
     async def fetch(self, number: Number, credentials: bytes, reference: str) -> bytes:
-        """Fetch a file that a customer sent, by the URL its message has. Raises SendError.
+        """Fetch a file that a customer sent, by the URL its message has: see `Fetches`."""
+        with file_errors(PROVIDER, table=TABLE, read=told):
+            return await fetched(self._http, Place.of(number, credentials, self._url), reference, store=self._store)
 
-        Refused: it is gone, or too large. Anything else may be tried again.
-        """
-        try:
-            place = Place.of(number, credentials, self._url)
-        except OpenError as error:
-            raise RefusedAccount(error.reason, error.detail) from error
-        with http_errors(PROVIDER, table=TABLE, read=told):
-            return await fetched(self._http, place, reference)
+    def _client(self, number: Number, credentials: bytes) -> Client:
+        return Client(self._http, Place.of(number, credentials, self._url), answer_s=self._answer_s)
 
     async def _working(self, asked: Client) -> Known:
         """Return once the session works; start it where it stands still. Raises OpenError."""

@@ -12,7 +12,6 @@ from wafleet.transports import web
 
 URL: Final = "https://graph.facebook.com"
 VERSION: Final = "v23.0"  # what this was written for; Meta keeps each version for two years at least
-FILE: Final = httpx.Timeout(120.0, connect=web.CONNECT_S)  # nothing is sent by then, so waiting harms nobody
 MOST_BYTES: Final = 100 * 1024 * 1024  # of one file. Source: "Media", Media message download constraints
 _VERSIONED: Final = re.compile(r".*/v[0-9]+\.[0-9]+")
 
@@ -30,32 +29,33 @@ class Graph:
     http: httpx.AsyncClient
     root: str
     token: str = field(repr=False)
+    answer_s: float = web.ANSWER_S  # for a whole answer; files have more
 
     async def get(self, path: str, **params: str) -> dict[str, Any]:
         """Ask for one thing."""
-        reply = await self.http.get(f"{self.root}/{path}", params=params, headers=self._proof())
-        return web.answer(reply)
+        asking = self.http.get(f"{self.root}/{path}", params=params, headers=self._proof())
+        return web.answer(await web.whole(asking, within_s=self.answer_s))
 
     async def post(self, path: str, said: Mapping[str, Any]) -> dict[str, Any]:
         """Say one thing."""
         headers = self._proof() | {"Content-Type": "application/json"}
-        reply = await self.http.post(f"{self.root}/{path}", content=json_of(said).encode(), headers=headers)
-        return web.answer(reply)
+        asking = self.http.post(f"{self.root}/{path}", content=json_of(said).encode(), headers=headers)
+        return web.answer(await web.whole(asking, within_s=self.answer_s))
 
     async def upload(self, number: str, content: bytes, *, mime: str, name: str) -> str:
         """Hand a file to Meta, which keeps it for 30 days; return its id there."""
-        reply = await self.http.post(
+        asking = self.http.post(
             f"{self.root}/{number}/media",
             data={"messaging_product": "whatsapp", "type": mime},
             files={"file": (name or "file", content, mime)},
             headers=self._proof(),
-            timeout=FILE,
+            timeout=web.FILE,
         )
-        return web.text(web.answer(reply)["id"])
+        return web.text(web.answer(await web.whole(asking, within_s=web.FILE_S))["id"])
 
     async def download(self, url: str, *, most: int = MOST_BYTES) -> tuple[bytes, str]:
         """Fetch a file from the address Meta gave for it, valid for five minutes; return it with its type."""
-        request = self.http.build_request("GET", url, headers=self._proof(), timeout=FILE)
+        request = self.http.build_request("GET", url, headers=self._proof(), timeout=web.FILE)
         return await web.download(request, http=self.http, most=most)
 
     def _proof(self) -> dict[str, str]:

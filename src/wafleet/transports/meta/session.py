@@ -41,7 +41,7 @@ class Shared:
 class MetaSession:
     """One account that may send. It costs nothing while nothing is sent. Made by `Meta.open`."""
 
-    __slots__ = ("_contact", "_graph", "_listener", "_over", "_own", "_patience", "_shared")
+    __slots__ = ("__weakref__", "_contact", "_graph", "_listener", "_over", "_own", "_patience", "_shared")
 
     def __init__(self, graph: Graph, own: Own, listener: Listener, shared: Shared) -> None:
         self._graph, self._own, self._listener, self._shared = graph, own, listener, shared

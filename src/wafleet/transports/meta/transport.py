@@ -7,6 +7,7 @@ Source: https://developers.facebook.com/documentation/business-messaging/whatsap
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final, Self
+from weakref import WeakValueDictionary
 
 import httpx
 
@@ -16,7 +17,6 @@ from wafleet.transports.base import (
     Capabilities,
     Limits,
     Listener,
-    NotSent,
     Number,
     OpenError,
     RefusedAccount,
@@ -29,7 +29,7 @@ from wafleet.transports.meta.files import fetched
 from wafleet.transports.meta.graph import URL, Graph, root
 from wafleet.transports.meta.session import MetaSession, Shared
 from wafleet.transports.meta.settings import Keys, Own, keys_of, own_of
-from wafleet.transports.remedies import http_errors, open_errors
+from wafleet.transports.remedies import file_errors, http_errors, open_errors
 
 _FIELDS: Final = "id,display_phone_number,verified_name,quality_rating,status,messaging_limit_tier"
 _END: Final = 7  # digits
@@ -63,10 +63,10 @@ class Meta:
         self, *, url: str = URL, answer_s: float = web.ANSWER_S, http: httpx.AsyncClient | None = None
     ) -> None:
         self._url = url
-        self._http = http if http is not None else web.client(answer_s=answer_s)
+        self._http, self._answer_s = http if http is not None else web.client(answer_s=answer_s), answer_s
         self._ours = http is None
         self._shared = Shared()
-        self._sessions: dict[AccountId, MetaSession] = {}
+        self._sessions: WeakValueDictionary[AccountId, MetaSession] = WeakValueDictionary()
 
     async def __aenter__(self) -> Self:
         return self
@@ -75,7 +75,9 @@ class Meta:
         await self.close()
 
     async def close(self) -> None:
-        """Close the client."""
+        """Close the client, and every session with it."""
+        for session in list(self._sessions.values()):
+            await session.close()
         if self._ours:
             await self._http.aclose()
 
@@ -96,20 +98,16 @@ class Meta:
         return session
 
     async def fetch(self, number: Number, credentials: bytes, reference: str) -> bytes:
-        """Fetch a file that a customer sent. Raises SendError.
-
-        Refused: it is gone, too large, or not what Meta said it would be. Anything else may be tried again.
-        """
-        try:
+        """Fetch a file that a customer sent: see `Fetches`."""
+        with file_errors(PROVIDER, table=ERRORS, read=told):
             keys, own = _known(number, credentials)
-            with http_errors(PROVIDER, table=ERRORS, read=told):
-                return await fetched(self._graph(keys, own), reference, number=own.number)
-        except RefusedAccount as error:
-            if error.reason == "sender_missing":  # to Meta, a file is an object like a number
-                raise RefusedContent("media_gone", error.detail) from error
-            raise NotSent(error.reason, error.detail) from error
-        except OpenError as error:
-            raise NotSent(error.reason, error.detail) from error
+            try:
+                with http_errors(PROVIDER, table=ERRORS, read=told):
+                    return await fetched(self._graph(keys, own), reference, number=own.number)
+            except RefusedAccount as error:
+                if error.reason == "sender_missing":  # to Meta, a file is an object like a number
+                    raise RefusedContent("media_gone", error.detail) from error
+                raise
 
     # --- calls
 
@@ -129,7 +127,7 @@ class Meta:
         return news
 
     def _graph(self, keys: Keys, own: Own) -> Graph:
-        return Graph(self._http, root(own.url or self._url), keys.token)
+        return Graph(self._http, root(own.url or self._url), keys.token, self._answer_s)
 
 
 def _known(number: Number, credentials: bytes) -> tuple[Keys, Own]:

@@ -1,18 +1,16 @@
 """Customers' files, which Twilio keeps for a while. Source: https://www.twilio.com/docs/messaging/api/media-resource"""
 
-import asyncio
 from typing import Final
 
 import httpx
 
 from wafleet.transports import web
-from wafleet.transports.base import MaybeSent, NotSent, RefusedAccount, RefusedContent
-from wafleet.transports.remedies import http_errors
+from wafleet.transports.base import Number, RefusedContent
+from wafleet.transports.remedies import file_errors
 from wafleet.transports.twilio.errors import PROVIDER, TABLE, told
-from wafleet.transports.twilio.sender import Keys, Place, under
+from wafleet.transports.twilio.sender import Keys, Place, keys, place
 
 MOST: Final = 100 * 1024 * 1024  # bytes; WhatsApp takes no larger file of a customer
-WHOLE_S: Final = 120.0
 GONE: Final = frozenset({404, 410})
 
 
@@ -21,19 +19,13 @@ def reference(mime: str, url: str) -> str:
     return f"{mime} {url}" if url else ""
 
 
-async def fetch(http: httpx.AsyncClient, keys: Keys, place: Place, reference: str) -> bytes:
-    """Fetch a file. Raises RefusedContent when it cannot be had, and other SendErrors when it may be had later."""
+async def fetch(http: httpx.AsyncClient, number: Number, credentials: bytes, reference: str) -> bytes:
+    """Fetch a file. Raises RefusedContent when it cannot be had, NotSent or MaybeSent when it may be had later."""
     mime, _, url = reference.rpartition(" ")
-    if not _twilios(url, place):
-        raise RefusedContent("media_refused", f"{url} is no address of Twilio: credentials are not sent there")
-    try:
-        with http_errors(PROVIDER, table=TABLE, read=told):
-            async with asyncio.timeout(WHOLE_S):
-                content, kind = await _download(http, keys, url)
-    except TimeoutError as e:
-        raise MaybeSent("no_answer", f"the file did not come in {WHOLE_S:g} s") from e
-    except RefusedAccount as e:
-        raise NotSent(e.reason, e.detail) from e
+    with file_errors(PROVIDER, table=TABLE, read=told):
+        if not _twilios(url, place(number.settings)):
+            raise RefusedContent("media_refused", f"{url} is no address of Twilio: credentials are not sent there")
+        content, kind = await _download(http, keys(credentials), url)
     if not content:
         raise RefusedContent("media_refused", "the file is empty")
     if mime and kind.partition("/")[0] != mime.partition("/")[0]:
@@ -54,7 +46,7 @@ async def _download(http: httpx.AsyncClient, keys: Keys, url: str) -> tuple[byte
 
 def _twilios(url: str, place: Place) -> bool:
     """Tell whether an address is Twilio's own, or that of what stands in for it; credentials go nowhere else."""
-    if under(place.api, url):
+    if web.under(place.api, url):
         return True
     try:
         asked = httpx.URL(url)

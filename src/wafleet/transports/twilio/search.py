@@ -12,7 +12,6 @@ from wafleet.transports import web
 from wafleet.transports.base import Doubt, Found, MaybeSent
 from wafleet.transports.twilio import finding
 from wafleet.transports.twilio.finding import Listed, tellable
-from wafleet.transports.twilio.sender import under
 
 PAGE: Final = 200  # messages of a list's page
 PAGES: Final = 20  # that far back is looked, then Twilio cannot tell
@@ -100,7 +99,7 @@ class Search:
             if not following or any(one.at < since for one in here):
                 return listed, True
             url = httpx.URL(self._messages).join(str(following))
-            if not under(self._messages, str(url)):
+            if not web.under(self._messages, str(url)):
                 raise MaybeSent("no_answer", f"Twilio's list goes on elsewhere: {url}")
         return listed, False
 

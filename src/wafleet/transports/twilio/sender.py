@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final, cast
 
-import httpx
 import msgspec
 
 from wafleet.transports.base import OpenError
@@ -52,15 +51,6 @@ class Place(msgspec.Struct, frozen=True):
     @property
     def content(self) -> str:
         return self.url.rstrip("/") or CONTENT
-
-
-def under(base: str, url: str) -> bool:
-    """Tell whether an address is on the server of another: credentials go there and nowhere else."""
-    try:
-        asked, ours = httpx.URL(url), httpx.URL(base)
-    except (httpx.InvalidURL, TypeError):
-        return False
-    return (asked.scheme, asked.host, asked.port) == (ours.scheme, ours.host, ours.port)
 
 
 @lru_cache(maxsize=1024)  # each call is checked with them

@@ -1,6 +1,5 @@
 """One account's dealings with Twilio. There is no connection to keep: an idle account costs nothing."""
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Final
@@ -13,7 +12,6 @@ from wafleet.transports.base import (
     Doubt,
     Found,
     Listener,
-    MaybeSent,
     NotSent,
     Number,
     OpenError,
@@ -139,12 +137,8 @@ class TwilioSession:
             return await self._asked("GET", url)
 
     async def _asked(self, method: str, url: str, **more: Any) -> dict[str, Any]:
-        try:
-            async with asyncio.timeout(self._answer_s):
-                reply = await self._http.request(method, url, auth=self._keys.auth, **more)
-        except TimeoutError as e:
-            raise MaybeSent("no_answer", f"{PROVIDER} gave no whole answer in {self._answer_s:g} s") from e
-        said = web.answer(reply)
+        asking = self._http.request(method, url, auth=self._keys.auth, **more)
+        said = web.answer(await web.whole(asking, within_s=self._answer_s))
         self._contact.made()
         return said
 

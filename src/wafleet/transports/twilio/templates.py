@@ -11,7 +11,6 @@ from typing import Any, Final, cast
 from wafleet.transports import web
 from wafleet.transports.remedies import http_errors
 from wafleet.transports.twilio.errors import PROVIDER, TABLE, told
-from wafleet.transports.twilio.sender import under
 
 FRESH_S: Final = 600.0
 _PAGE: Final = 100
@@ -46,7 +45,7 @@ async def _listed(ask: Ask, base: str) -> list[Json]:
         page = await ask(url)
         found += [_template(one) for one in web.objs(page["contents"])]
         following = web.obj(page.get("meta") or {}).get("next_page_url")
-        if not isinstance(following, str) or not under(base, following):
+        if not isinstance(following, str) or not web.under(base, following):
             break
         url = following
     return found

@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Final, Self
+from weakref import WeakValueDictionary
 
 import httpx
 
 from wafleet.domain.ids import AccountId
 from wafleet.transports import web
-from wafleet.transports.base import Capabilities, Limits, Listener, NotSent, Number, OpenError
+from wafleet.transports.base import Capabilities, Limits, Listener, Number, OpenError
 from wafleet.transports.calls import Call, Forged, News
 from wafleet.transports.twilio import hooks, media, sender, writing
 from wafleet.transports.twilio.errors import PROVIDER
@@ -27,6 +28,7 @@ class Twilio:
     """Speaks for senders at Twilio. All of them share one client; none has a connection or a task of its own.
 
     public_url  how Twilio reaches this installation: it reports there on messages, and fetches files; empty: neither
+    http        the client to use, which stays the caller's
     """
 
     capabilities = Capabilities(
@@ -47,8 +49,9 @@ class Twilio:
     ) -> None:
         self._public, self._answer_s = public_url.rstrip("/"), answer_s
         self._http = http if http is not None else web.client(answer_s=answer_s)
+        self._ours = http is None
         self._memory, self._templates = Memory(), Templates()
-        self._sessions: dict[AccountId, TwilioSession] = {}
+        self._sessions: WeakValueDictionary[AccountId, TwilioSession] = WeakValueDictionary()
 
     async def __aenter__(self) -> Self:
         return self
@@ -88,13 +91,12 @@ class Twilio:
         return hooks.read(call)
 
     async def fetch(self, number: Number, credentials: bytes, reference: str) -> bytes:
-        """Fetch a customer's file. Raises SendError: Refused when it cannot be had at all."""
-        try:
-            keys, place = sender.keys(credentials), sender.place(number.settings)
-        except OpenError as e:
-            raise NotSent(e.reason, e.detail) from e
-        return await media.fetch(self._http, keys, place, reference)
+        """Fetch a customer's file: see `Fetches`."""
+        return await media.fetch(self._http, number, credentials, reference)
 
     async def close(self) -> None:
-        """Close the client; every session ends with it."""
-        await self._http.aclose()
+        """Close the client, and every session with it."""
+        for session in list(self._sessions.values()):
+            await session.close()
+        if self._ours:
+            await self._http.aclose()
