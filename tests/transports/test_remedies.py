@@ -100,6 +100,13 @@ async def test_an_error_that_names_no_code_is_judged_by_its_status(status: int, 
     assert f"HTTP {status}" in caught.value.detail
 
 
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_proxy_that_refuses_logs_nobody_out(status: int) -> None:
+    with pytest.raises(RefusedAccount) as caught:
+        await ask(lambda _: httpx.Response(status, text="<html>a firewall</html>"))
+    assert REASONS[caught.value.reason].retried
+
+
 async def test_a_code_nobody_knows_is_told_in_the_log() -> None:
     with capture_logs() as logs:
         error = named("acme", "4711", "new in this version", table=TABLE)

@@ -15,7 +15,7 @@ class Failure:
     @property
     def last_step(self) -> str:
         """What to do once the message has failed, so that nothing is tried any more."""
-        return "Send it again." if self.next_step.startswith(_NOTHING) else self.next_step
+        return "Send it again later." if self.next_step.startswith(_NOTHING) else self.next_step
 
 
 _NOTHING: Final = "Nothing to do"

@@ -41,6 +41,7 @@ class Remedy:
     error: type[SendError]
     reason: str  # code of `wafleet.domain.failures.FAILURES`
     account: str = ""  # code of `wafleet.domain.account.REASONS`, where it says that no message can go out any more
+    wait: timedelta | None = None  # of a Throttled, where the provider's documents say how long but its answers do not
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +76,12 @@ def named(
 ) -> SendError:
     """Return the error to raise for a provider's code.
 
-    retry_after  how long the provider asks to wait, where it does; without it, one second
+    retry_after  how long the provider asks to wait, where it does; without it, as long as the table says, or a second
     """
     told = Told(code, words)
     found = remedy(provider, told, table)
     if issubclass(found.error, Throttled):
-        return found.error(found.reason, detail(provider, told), retry_after=retry_after or FIRST_WAIT)
+        return found.error(found.reason, detail(provider, told), retry_after=retry_after or found.wait or FIRST_WAIT)
     return found.error(found.reason, detail(provider, told))
 
 
@@ -217,8 +218,9 @@ def _refused(provider: str, reply: httpx.Response, told: Told, table: Table, pat
     status, words = reply.status_code, detail(provider, told if told.code else Told(f"HTTP {reply.status_code}"))
     known = table.get(told.code)
     if status == 429 or (known is not None and issubclass(known.error, Throttled)):
-        asked = retry_after(reply.headers, at=now())
-        wait = asked if asked is not None else patience.next() if patience is not None else FIRST_WAIT
+        wait = retry_after(reply.headers, at=now())
+        if wait is None:
+            wait = (known and known.wait) or (patience.next() if patience is not None else FIRST_WAIT)
         return Throttled(known.reason if known is not None else "throttled", words, retry_after=wait)
     if known is None and status >= 500:
         return MaybeSent("no_answer", words)
@@ -228,9 +230,12 @@ def _refused(provider: str, reply: httpx.Response, told: Told, table: Table, pat
 
 
 def _by_status(status: int, words: str) -> SendError:
-    """An error without a code comes from whatever stands before the provider: a proxy, a firewall, a wrong address."""
+    """An error without a code comes from whatever stands before the provider: a proxy, a firewall, a wrong address.
+
+    So a 401 says nothing of the account's credentials: it is tried again, and nobody has to enter them anew.
+    """
     if status in {401, 403}:
-        return RefusedAccount("credentials", words)
+        return RefusedAccount("permission", words)
     if status == 408:
         return MaybeSent("no_answer", words)
     log.warning("message.unknown_error", words=words)

@@ -86,7 +86,20 @@ def test_places_cards_and_choices_are_understood(said: dict[str, Any], wanted: C
     assert content(message(**said)) == wanted
 
 
-@pytest.mark.parametrize("said", [{}, {"location": {"latitude": "north"}}, {"_data": {"type": "poll_creation"}}])
+def test_a_size_that_is_no_number_is_unknown() -> None:
+    file = {"hasMedia": True, "media": {"mimetype": "image/png"}, "_data": {"size": float("inf")}}
+    assert content(file) == Image(Media("", "image/png"))
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {},
+        {"location": {"latitude": "north"}},
+        {"location": {"latitude": float("inf"), "longitude": 0}},
+        {"_data": {"type": "poll_creation"}},
+    ],
+)
 def test_what_is_not_understood_is_kept_whole(said: dict[str, Any]) -> None:
     got = content(message(**said))
     assert isinstance(got, Unsupported)

@@ -95,6 +95,7 @@ async def test_what_meta_does_not_say_is_not_compared(meta: Meta, api: Api, unsa
     [
         (refused(190, http=401), NotSent),  # once the token is right again, it can be had
         (refused(100, "Object with ID does not exist"), RefusedContent),
+        (refused(100, "Unsupported get request: it does not exist", error_subcode=33), RefusedContent),
         (refused(803, "Some of the aliases you requested do not exist", http=404), RefusedContent),
         (httpx.Response(500), MaybeSent),
         (httpx.ReadTimeout("slow"), MaybeSent),

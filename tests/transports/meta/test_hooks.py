@@ -221,6 +221,11 @@ def test_a_failure_without_errors_is_a_failure() -> None:
     assert (got.state, got.reason) == (Sending.FAILED, "provider_code")
 
 
+def test_a_failure_whose_error_has_no_code_is_a_failure() -> None:
+    (got,) = receipts(hooks.read(post(statuses(status("failed", errors=[{"title": "Something went wrong"}])))))
+    assert (got.state, got.reason, got.detail) == (Sending.FAILED, "provider_code", "meta Something went wrong")
+
+
 def test_a_status_nobody_knows_is_counted() -> None:
     news = hooks.read(post(statuses(status("deleted"), status("read"))))
     assert len(news.said) == 1

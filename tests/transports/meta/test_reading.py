@@ -125,10 +125,11 @@ def test_an_edit_and_a_deletion_name_the_message_they_change() -> None:
         said("interactive", {"type": "nfm_reply", "nfm_reply": {"response_json": "{}"}}),
         said("hologram", {"depth": 3}),
         said("location", {"latitude": "north"}),
+        said("location", {"latitude": float("inf"), "longitude": 0}),
         said("image", {"mime_type": "image/jpeg"}),
         said("text", "not an object"),
     ],
-    ids=["order", "unsupported", "flow", "new kind", "no place", "no file", "no words"],
+    ids=["order", "unsupported", "flow", "new kind", "no place", "nowhere", "no file", "no words"],
 )
 def test_what_is_not_understood_is_kept_whole(message: dict[str, Any]) -> None:
     assert only(message).content == Unsupported(message)

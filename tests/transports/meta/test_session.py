@@ -26,7 +26,7 @@ from tests.transports.meta.posts import (
 from wafleet.domain.account import REASONS
 from wafleet.domain.failures import FAILURES
 from wafleet.domain.ids import MessageId
-from wafleet.domain.message import Edit
+from wafleet.domain.message import Edit, Template
 from wafleet.transports.base import (
     MaybeSent,
     NotSent,
@@ -176,7 +176,8 @@ async def test_what_was_never_written_may_be_sent_again_and_the_session_ends(one
         (131056, 400, Throttled),
         (131016, 500, MaybeSent),
         (2, 500, MaybeSent),
-        (131057, 500, NotSent),
+        (131057, 500, Throttled),
+        (131064, 400, Throttled),
         (139999, 400, Refused),
     ],
 )
@@ -204,6 +205,29 @@ async def test_throttling_waits_as_long_as_it_is_told_and_longer_each_time_else(
     error = await one.refused(refused(80007, http=400), wanted=Throttled)
     assert isinstance(error, Throttled)
     assert error.retry_after == timedelta(seconds=1)
+
+
+async def test_a_number_that_is_moved_to_a_higher_throughput_waits_for_the_minute_that_takes(one: Open) -> None:
+    error = await one.refused(refused(131057, http=500), wanted=Throttled)
+    assert isinstance(error, Throttled)
+    assert error.retry_after == timedelta(minutes=1)
+
+
+async def test_a_number_that_may_not_be_used_any_more_fails_no_message(one: Open) -> None:
+    lost = refused(100, "Unsupported post request. Object with ID '1' does not exist", error_subcode=33)
+    error = await one.refused(lost, wanted=RefusedAccount)
+    assert error.reason == "sender_missing"
+    assert "100/33" in error.detail
+    error = await one.refused(refused(100, "Invalid parameter"), wanted=RefusedContent)
+    assert error.reason == "content"
+
+
+async def test_a_token_that_may_not_list_templates_sends_them_all_the_same(one: Open) -> None:
+    one.api.answer("GET /message_templates", refused(200, "Permissions error", http=403))
+    one.api.answer(SEND, taken())
+    await one.send(Template("welcome"))
+    assert one.api.letters[-1]["template"]["name"] == "welcome"
+    assert not one.heard.ends
 
 
 async def test_wrong_credentials_end_the_session_once_and_are_not_repeated(one: Open) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -30,6 +31,7 @@ from wafleet.domain.message import (
     Text,
     Video,
 )
+from wafleet.transports import web
 from wafleet.transports.base import (
     Doubt,
     Found,
@@ -291,7 +293,7 @@ def offline(code: str) -> dict[str, Any]:
     ("answer", "reason"),
     [
         (error(20003, 401), "credentials"),
-        (raw(403, b"no"), "credentials"),
+        (raw(403, b"no"), "permission"),
         (error(20404, 404), "sender_missing"),
         (error(20429, 429), "throttled"),
         (says(500), "connect_timeout"),
@@ -356,6 +358,26 @@ async def test_a_ping_after_a_long_silence_asks(monkeypatch: pytest.MonkeyPatch)
         provider.answer = error(20003, 401)
         await session.ping()
         assert heard.reasons == ["credentials"]
+
+
+async def test_how_a_busy_sender_stands_is_asked_again_and_not_learning_it_ends_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    heard = Heard()
+    async with speaking(TAKEN, heard=heard, sender_sid="XE1") as (session, provider):
+        later = time.monotonic() + web.FRESH_S - 1
+        monkeypatch.setattr(session._looked, "_at", later - 2 * web.FRESH_S)
+        await session.send(outgoing())
+        provider.answer = says(500)
+        await session.ping()
+        assert str(provider.asked[-1].url).endswith("/Senders/XE1")
+        monkeypatch.setattr(session._looked, "_at", later - 2 * web.FRESH_S)
+        provider.answer = says(200, status="ONLINE", properties={"quality_rating": "LOW"})
+        await session.ping()
+        await session.ping()
+    assert heard.signs[-1] == Sign("quality", "LOW")
+    assert len(provider.asked) == 4
+    assert heard.reasons == []
 
 
 async def test_a_send_refused_for_the_account_has_the_next_ping_look_at_the_sender() -> None:
@@ -461,9 +483,31 @@ async def test_a_message_that_twilio_has_is_found_with_its_state() -> None:
     [
         resource("SM1", "other words"),
         resource("SM1", age_s=60),
-        resource("SM1", direction="inbound"),
         resource("SM1", num_media="1"),
-        resource("SM1", to="whatsapp:+15550001"),
+        resource("SM1", to="whatsapp:+15550001"),  # Twilio writes some numbers otherwise than we do
+    ],
+)
+async def test_what_may_be_the_message_all_the_same_keeps_it_from_being_called_absent(other: dict[str, Any]) -> None:
+    one = doubt()
+    async with speaking(lists(other), answer_s=0.05) as (session, provider):
+        assert await session.find([one]) == {}
+        known = Doubt(MessageId(new_id()), LAYLA, Text("x"), NOW, provider_id="SM1")
+        assert (await session.find([one, known]))[one.id] is None, "now it is known to be another"
+        assert {request.method for request in provider.asked} == {"GET"}
+
+
+@pytest.mark.parametrize("ahead_s", [-30, -4, 4, 30])
+async def test_a_clock_that_differs_from_ours_sends_nothing_twice(ahead_s: float) -> None:
+    one = doubt()
+    async with speaking(lists(resource("SM1", age_s=-ahead_s)), answer_s=0.05) as (session, _):
+        assert await session.find([one]) in ({}, {one.id: Found("SM1", Sending.SENT)})
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        resource("SM1", age_s=150),
+        resource("SM1", direction="inbound"),
     ],
 )
 async def test_a_message_that_twilio_does_not_have_is_named_absent(other: dict[str, Any]) -> None:
@@ -521,7 +565,7 @@ async def test_the_list_is_read_as_far_back_as_the_doubt() -> None:
     pages: dict[str | None, list[dict[str, Any]]] = {
         None: [resource("SM3", "newer")],
         "1": [resource("SM2", age_s=5)],
-        "2": [resource("SM0", age_s=99)],
+        "2": [resource("SM0", age_s=999)],
     }
 
     def listing(request: httpx.Request) -> httpx.Response:

@@ -164,6 +164,19 @@ async def test_an_answer_that_tells_nothing_is_cleared_up_by_asking(here: Here, 
     assert await here.session.find([never]) == {never.id: None}
 
 
+@pytest.mark.parametrize("ahead_s", [-4, 4])
+async def test_where_twilios_clock_differs_from_ours_no_message_is_called_absent(here: Here, ahead_s: float) -> None:
+    await here.greeted()
+    ours = here.standin.clock
+    here.standin.clock = lambda: ours() + ahead_s
+    here.world.start_fault(StartFault(account=PHONE, kind="ill_answers", detail="500"))
+    out = Outgoing(MessageId(new_id()), LAYLA, Text("did it go out?"))
+    since = now()
+    with pytest.raises(MaybeSent):
+        await here.session.send(out)
+    assert (await here.session.find([Doubt(out.id, out.to, out.content, since)])).get(out.id, "unknown") is not None
+
+
 async def test_outside_the_window_a_text_fails_with_the_reason(here: Here) -> None:
     await here.sent()
     await until(lambda: here.states)

@@ -99,7 +99,9 @@ def time(said: object, otherwise: datetime) -> datetime:
 def _location(place: Payload) -> Location | None:
     try:
         latitude, longitude = float(place["latitude"]), float(place["longitude"])
-    except (LookupError, TypeError, ValueError):
+    except (LookupError, OverflowError, TypeError, ValueError):
+        return None
+    if not (-90 <= latitude <= 90 and -180 <= longitude <= 180):
         return None
     title = next((str(place[key]) for key in ("description", "title", "name") if place.get(key)), "")
     name, _, below = title.partition("\n")
@@ -138,7 +140,7 @@ def _size(payload: Payload) -> int:
     found = next((v for k, v in _inner(payload) if k in {"size", "fileLength"} and v), 0)
     try:
         return max(int(found), 0)
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):  # "1e999" is a number, too
         return 0
 
 

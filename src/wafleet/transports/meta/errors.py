@@ -5,13 +5,13 @@ Codes of registering numbers, making templates, groups, flows and calls are left
 """
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any, Final, cast
 
 import httpx
 
 from wafleet.transports.base import (
     MaybeSent,
-    NotSent,
     OutsideWindow,
     RefusedAccount,
     RefusedContent,
@@ -47,13 +47,13 @@ ERRORS: Final[Mapping[str, Remedy]] = {
     "131005": _PERMISSION,
     # --- the number and its business account
     "33": _NO_SENDER,
+    "100/33": _NO_SENDER,  # of a number that does not exist, or that the token may not see any more
     "803": _NO_SENDER,
     "131045": _NO_SENDER,
     "133010": _NO_SENDER,
     "368": _LOCKED,
     "131031": _LOCKED,
     "131037": _RESTRICTED,
-    "131064": _RESTRICTED,
     "131042": _BILLING,
     "131044": _BILLING,
     # --- too much at once
@@ -64,13 +64,14 @@ ERRORS: Final[Mapping[str, Remedy]] = {
     "80007": _SLOWER,
     "130429": _SLOWER,
     "131048": Remedy(Throttled, "tier"),
+    "131064": Remedy(Throttled, "tier"),
     "131056": Remedy(Throttled, "pair_rate"),  # lanes keep below it, so that this is rare
+    "131057": Remedy(Throttled, "throttled", wait=timedelta(minutes=1)),  # while it is moved to a higher throughput
     # --- Meta itself
     "1": _AWAY,
     "2": _AWAY,
     "131000": _AWAY,
     "131016": _AWAY,
-    "131057": Remedy(NotSent, "provider_away"),  # the number is being moved to a higher throughput: for a minute
     # --- this person
     "130497": Remedy(RefusedRecipient, "country"),
     "130472": Remedy(RefusedRecipient, "held_back"),  # an experiment of Meta's: some people get no advertising
@@ -117,4 +118,7 @@ def error_of(error: Mapping[str, Any]) -> Told:
     data = error.get("error_data")
     details: object = cast("dict[str, Any]", data).get("details") if isinstance(data, dict) else ""
     words = details or error.get("error_user_msg") or error.get("message") or error.get("title") or ""
-    return Told(str(error["code"]), str(words))
+    code = error.get("code")
+    if (code, error.get("error_subcode")) == (100, 33):  # a bad parameter in name only: no content is at fault
+        code = "100/33"
+    return Told("" if code is None else str(code), str(words))

@@ -103,7 +103,7 @@ def _content(said: Json) -> _Read:
         return _Read(Unsupported(said))
     try:
         return reader(said)
-    except (LookupError, TypeError, ValueError):
+    except (LookupError, OverflowError, TypeError, ValueError):
         return _Read(Unsupported(said))
 
 
@@ -172,9 +172,10 @@ def _caption(part: Json) -> str:
 
 def _location(said: Json) -> _Read:
     part = obj(said["location"])
-    place = Location(
-        float(part["latitude"]), float(part["longitude"]), str(part.get("name") or ""), str(part.get("address") or "")
-    )
+    latitude, longitude = float(part["latitude"]), float(part["longitude"])
+    if not (-90 <= latitude <= 90 and -180 <= longitude <= 180):
+        raise ValueError("this is nowhere")
+    place = Location(latitude, longitude, str(part.get("name") or ""), str(part.get("address") or ""))
     return _Read(place, keep=frozenset({"location"}) if part.get("url") else frozenset())
 
 

@@ -123,6 +123,8 @@ class MetaSession:
             languages = [one["language"] for one in await self.templates() if one["name"] == said.name]
         except MaybeSent as error:
             raise NotSent("provider_away", f"its templates were not listed: {error.detail}") from error
+        except Refused:  # the token may send without the right to list
+            return out
         if not languages:
             return out
         return dataclasses.replace(out, content=msgspec.structs.replace(said, language=languages[0]))

@@ -157,7 +157,7 @@ TABLE: Final[Table] = {
     "21705": _SENDER,
     "21711": _SENDER,
     "21910": _SENDER,
-    "63001": Remedy(RefusedAccount, "credentials"),  # Twilio's own at WhatsApp; ours are right
+    "63001": _PERMISSION,  # Twilio's own credentials at WhatsApp do not count; ours are right, so nobody logs out
     "63002": _SENDER,
     "63007": _SENDER,
     "63008": _SENDER,

@@ -4,7 +4,7 @@ Twilio keeps no id of ours, so a message is known by its recipient, its words, a
 Source of the list: https://www.twilio.com/docs/messaging/api/message-resource#retrieve-a-list-of-messages
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
@@ -21,6 +21,7 @@ from wafleet.transports.twilio.reading import phone
 from wafleet.transports.twilio.writing import body, files
 
 SLACK: Final = timedelta(seconds=2)  # Twilio tells times in whole seconds, and its clock is not ours
+DOUBTED: Final = timedelta(minutes=2)  # so far two clocks, or two spellings of one message, may lie apart
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +73,18 @@ def matched(
     return names
 
 
+def open_to_doubt(doubt: Doubt, found: Iterable[Listed], *, taken: Container[str]) -> bool:
+    """Tell whether a message may be the doubtful one after all, though it does not look like it.
+
+    found  the list of its recipient
+    taken  sids of messages that are known to be others
+
+    Words come back changed where Twilio or a template touches them, and clocks differ. Who is told that a message never
+    went out sends it again, so anything nobody knows to be another message keeps that from being said.
+    """
+    return any(one.sid not in taken and one.at >= earliest(doubt) for one in found)
+
+
 def tellable(doubt: Doubt) -> bool:
     """Tell whether enough is known of a message to find it."""
     return bool(doubt.to) and doubt.content is not None and doubt.since is not None
@@ -80,6 +93,11 @@ def tellable(doubt: Doubt) -> bool:
 def since(doubt: Doubt) -> datetime:
     """Return when a message may have been taken at the earliest."""
     return (doubt.since or datetime.max.replace(tzinfo=UTC)) - SLACK
+
+
+def earliest(doubt: Doubt) -> datetime:
+    """Return how far back a list must be read before a message is called absent."""
+    return since(doubt) + SLACK - DOUBTED
 
 
 def _found(one: Listed) -> Found:

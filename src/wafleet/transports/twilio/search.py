@@ -47,9 +47,9 @@ class Search:
     async def find(self, doubts: Sequence[Doubt]) -> dict[MessageId, Found | None]:
         """Return what became of messages; one of which nobody can tell is left out. Raises SendError.
 
-        A request that was written may still be carried out, so "not there" is an answer only some time later. Two
-        messages of the same words to the same person within two seconds may be taken for each other, where neither
-        this process nor `doubts` knows the name of one.
+        A request that was written may still be carried out, so "not there" is an answer only some time later, and only
+        where nothing in the list of that person could be the message. Two messages of the same words to the same person
+        within two seconds may be taken for each other, where neither this process nor `doubts` knows the name of one.
         """
         known = self._memory.names | {one.provider_id: one.id for one in doubts if one.provider_id}
         found = await self._named([one for one in doubts if one.provider_id], known)
@@ -66,7 +66,7 @@ class Search:
         """Look for messages whose names are known in one list of all recipients."""
         if not doubts:
             return {}
-        listed, _ = await self._listed({}, min(map(finding.since, doubts)))
+        listed, _ = await self._listed({}, min(map(finding.earliest, doubts)))
         return finding.matched(doubts, listed, named=known)
 
     async def _unnamed(
@@ -76,9 +76,11 @@ class Search:
         absent: dict[MessageId, None] = {}
         for to in dict.fromkeys(one.to for one in doubts):
             mine = [one for one in doubts if one.to == to]
-            listed, whole = await self._listed({"To": f"whatsapp:{to}"}, min(map(finding.since, mine)))
+            listed, whole = await self._listed({"To": f"whatsapp:{to}"}, min(map(finding.earliest, mine)))
             found |= finding.matched(mine, listed, named=known)
-            absent |= {one.id: None for one in mine if one.id not in found and whole}
+            taken = known.keys() | {one.provider_id for one in found.values()}
+            left = [one for one in mine if one.id not in found and whole]
+            absent |= {one.id: None for one in left if not finding.open_to_doubt(one, listed, taken=taken)}
         return absent
 
     async def _listed(self, of: Mapping[str, str], since: datetime) -> tuple[list[Listed], bool]:

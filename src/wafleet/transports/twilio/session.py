@@ -53,7 +53,7 @@ class TwilioSession:
         self._number, self._keys, self._place = number, keys, place
         self._callbacks, self._answer_s = callbacks, answer_s
         self._messages = f"{place.api}/2010-04-01/Accounts/{keys.account_sid}/Messages.json"
-        self._patience, self._contact = Patience(), web.Contact()
+        self._patience, self._contact, self._looked = Patience(), web.Contact(), web.Contact()
         self._search = Search(
             self._page, messages=self._messages, phone=number.phone, memory=memory, settled_s=answer_s
         )
@@ -77,7 +77,7 @@ class TwilioSession:
                 said = await self._asked("POST", self._messages, data=form)
                 sid = web.text(said["sid"])
         except RefusedAccount:
-            self._contact.lost()  # the next ping looks how the sender stands
+            self._looked.lost()  # the next ping looks how the sender stands
             raise
         self._memory.keep(sid, out.id)
         if said.get("status") in ENDED:
@@ -89,16 +89,24 @@ class TwilioSession:
         return await self._search.find(messages)
 
     async def ping(self) -> None:
-        """Return when Twilio answers, or lately did. Raises ConnectionError."""
+        """Return when Twilio answers, or lately did. Raises ConnectionError.
+
+        How the sender stands is asked every ten minutes, also while it sends. Not to learn it then is no harm.
+        """
         if self._ended:
             raise ConnectionError("the session has ended")
-        if self._contact.fresh:
+        if self._looked.fresh:
             return
-        with ping_errors(PROVIDER, table=TABLE, read=told, account=self._end):
-            seen = await self._look()
-            self._tell(seen)
-            if why := sender.reason(seen):
-                self._end(why, sender.offline(seen))
+        try:
+            with ping_errors(PROVIDER, table=TABLE, read=told, account=self._end):
+                seen = await self._look()
+                self._tell(seen)
+                if why := sender.reason(seen):
+                    self._end(why, sender.offline(seen))
+        except ConnectionError:
+            if self._ended or not self._contact.fresh:
+                raise
+        self._looked.made()
 
     async def templates(self) -> list[dict[str, Any]]:
         """List the contents of this sender's account, with WhatsApp's word on each. Raises SendError."""
