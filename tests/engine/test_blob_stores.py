@@ -171,6 +171,9 @@ async def test_a_disk_that_is_full_while_a_blob_waits_for_its_name_is_one_senten
         def write(self, _: Any, /) -> int:
             raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(tempfile, "SpooledTemporaryFile", lambda _: Full())
+    def full(_: int) -> Full:
+        return Full()
+
+    monkeypatch.setattr(tempfile, "SpooledTemporaryFile", full)
     with pytest.raises(StoreFull, match="is full: free some space"):
         await BucketStore("any", endpoint=s3, access_key="hunter", secret_key="hunter2").put(b"menu")

@@ -1,8 +1,6 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-import pytest
-
 from wafleet.domain.account import State
 from wafleet.domain.failures import FAILURES
 from wafleet.domain.message import Sending
@@ -49,8 +47,3 @@ def test_what_is_not_waiting_says_where_it_is() -> None:
         assert said(state).endswith(".")
     assert "(463)" in said(Sending.FAILED, reason="reach_out_lock")
     assert "look at the phone" in said(Sending.UNKNOWN)
-
-
-@pytest.mark.parametrize("reason", [code for code, one in FAILURES.items() if "Nothing to do" in one.next_step])
-def test_what_has_failed_is_not_said_to_be_tried_again(reason: str) -> None:
-    assert said(Sending.FAILED, reason=reason).endswith("Send it again later.")
