@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.simulator.peer import LAYLA, OMAR, ONE, Peer, fault, online, ref, say, still
+from tests.simulator.peer import LAYLA, OMAR, ONE, TWO, Peer, fault, online, ref, say, still
 
 from wafleet.simulator import frames
 from wafleet.simulator.journal import Journal, Linked
@@ -77,6 +77,31 @@ def test_receipts_that_were_under_way_are_told_after_a_crash(path: Path) -> None
     world.advance(1)
     assert [(r.ref, r.state) for r in peer.of(frames.Receipt)] == [(name, frames.DELIVERED)]
     assert [s for _, _, s in peer.find(session, name).known] == [frames.DELIVERED]
+
+
+@pytest.mark.parametrize("rewritten", [False, True])
+@pytest.mark.parametrize("passed_s", [0.0, 0.2])
+def test_a_message_between_accounts_is_delivered_once_whenever_the_network_dies(
+    path: Path, passed_s: float, rewritten: bool
+) -> None:
+    world = still(journal=path)
+    peer, session = online(world)
+    world.link(TWO)
+    peer.tell(frames.Send(99, session, b"3EB0C0FFEE", TWO, "", {"type": "poll", "name": "Lunch?"}))
+    world.advance(passed_s)
+    world.commit()
+    if rewritten:
+        world.rewrite()
+    for _ in range(2):
+        world = still(journal=path)
+        world.advance(1)
+        world.commit()
+    other = Peer(world)
+    other.login(TWO)
+    assert [(m.id, m.sender, m.body) for m in other.of(frames.Said)] == [
+        ("3EB0C0FFEE", ONE, {"type": "poll", "name": "Lunch?"})
+    ]
+    assert world.ledger(TWO)[0].offered == 1
 
 
 def test_names_are_never_given_twice_across_a_crash(path: Path) -> None:

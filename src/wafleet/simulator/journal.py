@@ -37,6 +37,14 @@ class Unlinked(Record, tag=3):
     account: str
 
 
+class Letter(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """A message for another account, which shall have it even if the network stops before it was delivered."""
+
+    to: str
+    text: str
+    body: dict[str, Any] | None
+
+
 class Crossed(Record, tag=4):
     """A message of an account crossed; `times` is 0 where it was hidden and did not."""
 
@@ -48,6 +56,7 @@ class Crossed(Record, tag=4):
     times: int = 1
     hidden: bool = False
     canary: bool = False
+    letter: Letter | None = None
 
 
 class Offered(Record, tag=5):

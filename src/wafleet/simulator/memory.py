@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import msgspec
 
 from wafleet.simulator.frames import SENT
+from wafleet.simulator.journal import Letter
 
 
 class Crossing(msgspec.Struct, gc=False):
@@ -17,6 +18,7 @@ class Crossing(msgspec.Struct, gc=False):
     state: int = SENT
     hidden: bool = False
     canary: bool = False
+    letter: Letter | None = None  # until it is delivered
 
 
 class Memory:

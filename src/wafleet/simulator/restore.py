@@ -38,7 +38,7 @@ def restore(state: State) -> list[tuple[bytes, Crossing]]:
         if crossing.at >= newest - _RECENT_S:
             fresh.append((ref, crossing))
         else:
-            crossing.state = DELIVERED
+            crossing.state, crossing.letter = DELIVERED, None
     return fresh
 
 
@@ -93,6 +93,7 @@ def cross(state: State, account: Account, record: Crossed) -> Crossing:
     if known is None:
         known = Crossing(record.account, record.id, record.at, 0, SENT, record.hidden, record.canary)
         state.memory.put(record.ref, known)
+    known.letter = record.letter or known.letter
     known.times += record.times
     known.hidden = known.hidden or record.hidden
     return known
@@ -110,7 +111,7 @@ def take_in(account: Account, record: Offered) -> Offer:
 
 def _remember(state: State, record: Remembered) -> None:
     for c in record.crossed:
-        state.memory.put(c.ref, Crossing(c.account, c.id, c.at, c.times, SENT, c.hidden, c.canary))
+        state.memory.put(c.ref, Crossing(c.account, c.id, c.at, c.times, SENT, c.hidden, c.canary, c.letter))
     for id, account in record.offers:
         state.memory.offered(id, account)
     state.memory.horizon = max(state.memory.horizon, record.horizon)
@@ -128,7 +129,8 @@ def snapshot(state: State) -> list[Record]:
     for account in state.accounts.values():
         records.extend(_account(account))
     crossed = [
-        Crossed(c.account, ref, c.id, 0, c.at, c.times, c.hidden, c.canary) for ref, c in state.memory.crossings()
+        Crossed(c.account, ref, c.id, 0, c.at, c.times, c.hidden, c.canary, c.letter)
+        for ref, c in state.memory.crossings()
     ]
     offers = list(state.memory.offers())
     for i in range(0, max(len(crossed), len(offers), 1), _CHUNK):

@@ -6,7 +6,7 @@ from typing import Final
 
 from wafleet.simulator.deliveries import Deliveries
 from wafleet.simulator.frames import DELIVERED, READ, Done, Find, Found, Ping, Receipt, Refused, Send, Taken
-from wafleet.simulator.journal import Crossed
+from wafleet.simulator.journal import Crossed, Letter
 from wafleet.simulator.memory import Crossing
 from wafleet.simulator.model import PHONE, Account, Session
 from wafleet.simulator.restore import cross
@@ -70,7 +70,8 @@ class Sending:
         for ref, crossing in fresh:
             if not crossing.hidden:
                 account, delay = state.account(crossing.account), state.span(state.manners.delivered_s)
-                state.agenda.after(delay, self._receipt, account, ref, crossing, DELIVERED)
+                letter = None if state.memory.has_offered(crossing.id) else crossing.letter
+                state.agenda.after(delay, self._delivered_again, account, ref, crossing, letter)
 
     def _reply(self, session: Session, n: int, answer: Found | Done) -> None:
         if not session.live:
@@ -112,11 +113,15 @@ class Sending:
         state = self._state
         id = _given(asked.ref) or state.name(_PREFIX)
         own = asked.to == account.phone
-        record = Crossed(account.phone, asked.ref, id, state.number, state.now(), times, hidden, own)
+        letter = None if own or hidden else self._letter(asked)
+        record = Crossed(account.phone, asked.ref, id, state.number, state.now(), times, hidden, own, letter)
         state.record(record)
         if "#" in asked.text and times:
             self._check_order(account, asked)
         return cross(state, account, record)
+
+    def _letter(self, asked: Send) -> Letter | None:
+        return Letter(asked.to, asked.text, asked.body) if asked.to in self._state.accounts else None
 
     def _check_order(self, account: Account, asked: Send) -> None:
         digits = asked.text.rpartition("#")[2]
@@ -167,9 +172,18 @@ class Sending:
             return
         other = self._state.accounts.get(asked.to)
         if other is not None:
-            self._deliveries.offer(other, account.phone, "", asked.text, asked.body, id=crossing.id)
+            self._hand_over(account, crossing, Letter(asked.to, asked.text, asked.body))
         else:
             self._heard(account.phone, asked.to, asked.text)
+
+    def _delivered_again(self, account: Account, ref: bytes, crossing: Crossing, letter: Letter | None) -> None:
+        self._receipt(account, ref, crossing, DELIVERED)
+        if letter is not None:
+            self._hand_over(account, crossing, letter)
+
+    def _hand_over(self, account: Account, crossing: Crossing, letter: Letter) -> None:
+        crossing.letter, other = None, self._state.account(letter.to)
+        self._deliveries.offer(other, account.phone, "", letter.text, letter.body, id=crossing.id)
 
     def _receipt(self, account: Account, ref: bytes, crossing: Crossing, state: int) -> None:
         crossing.state = max(crossing.state, state)
