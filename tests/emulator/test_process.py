@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import shutil
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +13,7 @@ from tests.emulator.process import knowing, process
 from tests.emulator.rig import CUSTOMER, PHONE, Client, until
 
 from wafleet.emulator.endpoint import FILE
+from wafleet.emulator.run import run
 from wafleet.simulator.control import Control, NotDone
 
 pytestmark = pytest.mark.crash
@@ -49,6 +52,31 @@ async def test_a_second_one_in_its_folder_is_refused_in_one_sentence(tmp_path: P
         assert b"already running" in complaint
         async with knowing(endpoint, tmp_path / "one.db") as one:
             await one.qr()
+
+
+@pytest.mark.parametrize(
+    ("port", "device_port", "sentence"),
+    [
+        (0, 8080, "room for 10000 to 65535 only"),
+        (0, 70000, "room for 10000 to 65535 only"),
+        (0, -5, "room for 10000 to 65535 only"),
+        (70000, 0, "70000 is not a port"),
+        (-5, 0, "-5 is not a port"),
+    ],
+)
+def test_a_port_that_cannot_be_is_refused(tmp_path: Path, port: int, device_port: int, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        run(tmp_path, port=port, device_port=device_port)
+
+
+def test_a_port_that_was_asked_for_and_is_taken_is_refused(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        with pytest.raises(OSError, match=f"Port {port} is taken"):
+            run(tmp_path, device_port=port)
+    assert not (tmp_path / FILE).exists()
+    for way in ("plain", "tls"):
+        shutil.rmtree(tmp_path / way)
 
 
 async def test_the_command_line_starts_it_and_says_where_it_is(tmp_path: Path) -> None:

@@ -30,7 +30,9 @@ _PHONE = "+971501110001"
 
 
 def device(
-    port: Annotated[int, typer.Option(help="Port for linked devices; 0: the last one, or any free one.")] = 0,
+    port: Annotated[
+        int, typer.Option(help="Port for linked devices, 10000 to 65535; 0: the last one, or any free one.")
+    ] = 0,
     scenario: Annotated[Path | None, typer.Option(help="A YAML file: customers and faults.")] = None,
     seed: Annotated[int | None, typer.Option(help="Makes all chances repeat.")] = None,
     data_dir: DataDir = None,

@@ -25,7 +25,9 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, required=True, help="where its ledger and its addresses are kept")
     parser.add_argument("--host", default="127.0.0.1", help="of the simulator's own protocol")
     parser.add_argument("--port", type=int, default=0, help="of the simulator's own protocol; 0: any free one")
-    parser.add_argument("--device-port", type=int, default=0, help="of linked devices; 0: the last, or any free one")
+    parser.add_argument(
+        "--device-port", type=int, default=0, help="of linked devices, 10000 to 65535; 0: the last, or any free one"
+    )
     parser.add_argument("--seed", type=int, default=None, help="makes all chances repeat")
     parser.add_argument("--scenario", type=Path, default=None, help="a YAML file: customers and faults")
     parser.add_argument("--instant", action="store_true", help="no delays of the network, for benchmarks")

@@ -14,7 +14,8 @@ from wafleet.emulator.listening import HOST, Listening, accept_no_more
 _quiet = logging.getLogger(f"{__name__}.websocket")  # a line for every connection that comes and goes is too much
 _quiet.setLevel(logging.WARNING)
 
-_FIVE_DIGITS: Final = 10_000  # the patched copy has room for a port of five digits, no more and no less
+USABLE: Final = range(10_000, 65_536)  # the patched copy has room for a port of five digits, no more and no less
+PORTS: Final = f"{USABLE.start} to {USABLE.stop - 1}"
 _TRIES: Final = 50
 _HEAD_S: Final = 10.0  # for the request to the proxy
 _LARGEST: Final = 16 * 1024 * 1024  # bytes of one WebSocket message
@@ -130,7 +131,7 @@ async def _listen(sockets: _Sockets, port: int, authority: Authority | None = No
             )
         except OSError:
             continue
-        if _port(server) >= _FIVE_DIGITS:
+        if _port(server) in USABLE:
             return server
         server.close()
         await server.wait_closed()

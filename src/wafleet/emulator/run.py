@@ -9,7 +9,7 @@ import msgspec
 from wafleet.clientlib import find
 from wafleet.emulator.certificates import write
 from wafleet.emulator.parts import build
-from wafleet.emulator.ports import Ports
+from wafleet.emulator.ports import PORTS, USABLE, Ports
 from wafleet.emulator.server import Emulator
 from wafleet.simulator import run as network
 from wafleet.simulator.address import Address
@@ -38,9 +38,12 @@ def run(
     host, port   of the simulator's own protocol
     device_port  of the server of linked devices; 0: the last one, or any free one
 
-    Raises Unusable and Changed when there is no library to serve, FolderTaken when one runs there already, OSError.
+    Raises Unusable and Changed when there is no library to serve, FolderTaken when one runs there already, OSError,
+    and ValueError where no client could call the port.
     """
     find()
+    if device_port and device_port not in USABLE:
+        raise ValueError(f"Port {device_port} is of no use: the library's program has room for {PORTS} only")
     folder = folder.resolve()  # what is told to clients holds wherever they were started
     opened: list[Emulator] = []
 
@@ -60,6 +63,8 @@ async def _open(
 ) -> AsyncGenerator[None]:
     wanted = _last_ports(folder)
     async with build(world, folder, ports=wanted | {"plain": device_port} if device_port else wanted) as emulator:
+        if device_port and emulator.ports.plain != device_port:
+            raise OSError(f"Port {device_port} is taken: choose another, or leave it out")
         _keep_ports(folder, emulator.ports)
         opened(emulator)
         yield

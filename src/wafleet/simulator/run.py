@@ -23,6 +23,7 @@ if sys.platform != "win32":
 
 log = logging.getLogger(__name__)
 
+_LAST_PORT = 65_535
 Above = Callable[[World], AbstractAsyncContextManager[object]]
 
 
@@ -48,8 +49,10 @@ def run(
 
     above  what stands on the world while it runs, such as an emulator of linked devices
 
-    Raises FolderTaken when one runs there already, OSError when the port is taken.
+    Raises FolderTaken when one runs there already, OSError when the port is taken, ValueError when it is none.
     """
+    if not 0 <= port <= _LAST_PORT:
+        raise ValueError(f"{port} is not a port: they go from 1 to {_LAST_PORT}, and 0 is any free one")
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     loops = asyncio.new_event_loop if sys.platform == "win32" else uvloop.new_event_loop
     with _alone(folder), asyncio.Runner(loop_factory=loops) as runner:
