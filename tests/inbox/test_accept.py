@@ -4,6 +4,7 @@ from collections import Counter
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from msgspec.structs import replace
 from tests.inbox.shops import AT, Shop, said
 
 from wafleet import outbox
@@ -55,6 +56,24 @@ async def test_a_repeated_delivery_is_stored_once_within_a_batch_and_across_batc
     async with db.fleet_tx() as tx:
         assert await tx.value("select unread from conversations") == 1
         assert await tx.value("select count(*) from events") == 1
+
+
+async def test_what_the_network_says_of_a_customer_is_not_taken_for_their_writing(
+    db: Db, shop: Shop, inbox: Inbox
+) -> None:
+    notice = Inbound(
+        provider_id="n", identity="+447700900001", content=Unsupported({"type": "system"}), at=AT, notice=True
+    )
+
+    async def heard_at() -> tuple[datetime | None, int]:
+        async with db.fleet_tx() as tx:
+            return (await tx.tuples("select last_inbound_at, unread from conversations"))[0]
+
+    assert await inbox.accept(shop.tenant, shop.account, notice)
+    assert await heard_at() == (None, 1)
+    later = replace(notice, provider_id="m", at=AT + timedelta(hours=1))
+    await asyncio.gather(*(inbox.accept(shop.tenant, shop.account, one) for one in (said("hello"), later)))
+    assert await heard_at() == (AT, 3)
 
 
 async def test_two_accounts_may_receive_the_same_provider_id(db: Db, shop: Shop, rival: Shop, inbox: Inbox) -> None:

@@ -19,6 +19,7 @@ class Inbound(msgspec.Struct, frozen=True, kw_only=True):
     at: datetime  # when the network says it was written, aware UTC
     about: str = ""  # the network's name for the message that this one answers, changes or takes back
     file: str = ""  # where the network keeps the file of `content`, as `Fetches.fetch` wants it; empty: it came along
+    notice: bool = False  # the network says it of the customer, who wrote nothing
     raw: dict[str, Any] | None = None  # what the transport could not express otherwise
 
 

@@ -128,6 +128,7 @@ def arrival(tenant: TenantId, account: AccountId, inbound: Inbound) -> Arrival:
         words=clean(words(inbound.content))[:SEARCHED],
         shown=clean(summary(inbound.content))[: store.PREVIEW],
         at=inbound.at,
+        wrote=not inbound.notice,
     )
 
 

@@ -32,6 +32,7 @@ class Arrival(msgspec.Struct, frozen=True):
     at: datetime
     shown: str = ""  # one line of it for lists
     about: UUID = NOTHING  # the message that this one answers, changes or takes back
+    wrote: bool = True  # False: a notice of the network about the customer
 
 
 async def add(tx: Tx, arrivals: Sequence[Arrival], conversations: Sequence[ConversationId]) -> set[MessageId]:
@@ -39,17 +40,19 @@ async def add(tx: Tx, arrivals: Sequence[Arrival], conversations: Sequence[Conve
 
     Each brings its conversation to its newest message: unread, preview, times, name; a closed one opens again. Lists
     are sorted by when a message arrived here, since that is when somebody can see it; `last_inbound_at` is the
-    customer's own time, which decides how long they may be answered. Events, and tallies of all that came, go along.
+    customer's own time, which decides how long they may be answered: a notice leaves it as it is. Events, and tallies
+    of all that came, go along.
     """
     rows = await tx.tuples(
         """
         with a as (
             select * from unnest(%(ids)b::uuid[], %(tenants)b::uuid[], %(accounts)b::uuid[], %(conversations)b::uuid[],
                                  %(contents)b::text[], %(words)b::text[], %(shown)b::text[], %(names)b::text[],
-                                 %(provider_ids)b::text[], %(times)b::timestamptz[], %(abouts)b::uuid[])
+                                 %(provider_ids)b::text[], %(times)b::timestamptz[], %(abouts)b::uuid[],
+                                 %(wrotes)b::bool[])
                    with ordinality
                    as a (id, tenant_id, account_id, conversation_id, content, words, shown, name, provider_id, at,
-                         about, nr)
+                         about, wrote, nr)
         ), m as (
             insert into messages (id, tenant_id, account_id, conversation_id, direction, content, words, provider_id,
                                   at, about)
@@ -62,9 +65,9 @@ async def add(tx: Tx, arrivals: Sequence[Arrival], conversations: Sequence[Conve
             update conversations c
                set unread = c.unread + f.n, state = 'open', last_direction = 'in', last_words = f.shown,
                    last_message_at = greatest(c.last_message_at, now()),
-                   last_inbound_at = greatest(c.last_inbound_at, least(f.at, now())),
+                   last_inbound_at = greatest(c.last_inbound_at, f.at),
                    name = coalesce(f.name, c.name)
-              from (select conversation_id, count(*) as n, max(at) as at,
+              from (select conversation_id, count(*) as n, max(least(at, now())) filter (where wrote) as at,
                            (array_agg(shown order by nr desc))[1] as shown,
                            (array_agg(name order by nr desc) filter (where name <> ''))[1] as name
                       from a join m using (id) group by conversation_id) f
@@ -95,6 +98,7 @@ async def add(tx: Tx, arrivals: Sequence[Arrival], conversations: Sequence[Conve
         provider_ids=[one.provider_id for one in arrivals],
         times=[one.at for one in arrivals],
         abouts=[one.about for one in arrivals],
+        wrotes=[one.wrote for one in arrivals],
         nothing=NOTHING,
     )
     return {row[0] for row in rows}

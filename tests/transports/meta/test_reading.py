@@ -186,7 +186,8 @@ def test_a_phone_that_changed_is_a_sign_and_stays_visible_in_the_conversation() 
     moved = said("system", {"body": "Layla changed", "wa_id": "12195555358", "type": "user_changed_number"})
     news = hooks.read(post(notice({"field": "messages", "value": value(messages=[moved])})))
     assert signs(news) == [Sign("identity", "+12195555358", detail=CUSTOMER)]
-    assert inbound(news)[0].content == Unsupported(moved)
+    (shown,) = inbound(news)
+    assert (shown.content, shown.notice) == (Unsupported(moved), True)
 
 
 def test_a_changed_key_names_the_customer() -> None:

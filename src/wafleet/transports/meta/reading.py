@@ -65,6 +65,7 @@ def message(said: Json, contacts: list[Json]) -> Inbound:
         about=read.about or _answered(said),
         at=moment(said.get("timestamp")),
         file=read.file,
+        notice=said.get("type") == "system",
         raw=_raw(said, who, read),
     )
 
