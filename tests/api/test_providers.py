@@ -191,6 +191,24 @@ async def test_a_message_found_failed_at_the_provider_has_failed_with_its_reason
     assert (ended["provider_id"], ended["said"]) == ("SM7", None)
 
 
+async def test_what_is_too_long_or_too_large_for_its_provider_is_refused_by_its_field(place: Place) -> None:
+    id = await registered(place)
+    await place.called(id, TOKEN, Body="hi")
+    options = [{"id": f"{n}", "title": f"Answer {n}", "description": "x" * 72} for n in range(9)]
+    file = (await place.http.post("/api/v1/media", content=bytes(17 * 1024 * 1024))).json()["id"]
+    for content, wrong, limit in (
+        ({"type": "text", "text": "x" * 1601}, "text", "at most 1600"),
+        ({"type": "choices", "text": "x" * 900, "button": "Open", "options": options}, "content.text", "at most 1600"),
+        ({"type": "document", "media": file}, "content.media", "the 16 MB that Grill takes"),
+    ):
+        body = {"to": "+447700900001", "content": content}
+        answer = await place.http.post(f"/api/v1/accounts/{id}/messages", json=body)
+        assert (answer.status_code, answer.json()["field"]) == (422, wrong), answer.text
+        assert limit in answer.json()["detail"]
+    just = {"to": "+447700900001", "content": {"type": "text", "text": "x" * 1600}}
+    assert (await place.http.post(f"/api/v1/accounts/{id}/messages", json=just)).status_code == 202
+
+
 async def test_what_is_new_in_a_call_of_the_network_is_kept_with_its_message(place: Place) -> None:
     id = await registered(place)
     await place.until(id, "online")

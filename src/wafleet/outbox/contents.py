@@ -41,9 +41,11 @@ from wafleet.engine.db import Tx
 from wafleet.outbox import questions, store
 from wafleet.outbox.model import Claim
 from wafleet.outbox.store import Earlier, Route
+from wafleet.transports.base import Capabilities
 
 LONGEST: Final = 4096  # characters of a text. Source: WhatsApp's own limit, as Twilio and Meta document it
 LONGEST_CAPTION: Final = 1024  # Source: Meta, WhatsApp Cloud API, media messages
+MB: Final = 1024 * 1024
 LONGEST_EMOJI: Final = 32  # families and flags of several code points included
 _EDITED: Final = frozenset({"text", "image", "video", "document"})  # what has words
 _NEVER_WENT: Final = frozenset({Sending.FAILED, Sending.CANCELLED})
@@ -91,6 +93,30 @@ def fitted(content: Content, contents: Collection[str]) -> Content:
     return content
 
 
+def require_short(content: Content, capabilities: Capabilities, route: Route) -> None:
+    """Raise Invalid, naming the field, for more words than an account's transport takes."""
+    longest, goes_out = capabilities.longest_text, fitted(content, capabilities.contents)
+    (field, _), (_, text) = _written(content), _written(goes_out)
+    if longest is None or len(text) <= longest:
+        return
+    what = "The text" if goes_out is content else "With its answers below it, the text"
+    limit = f"{route.name} takes at most {longest}: its transport is {route.transport}"
+    raise Invalid(field, f"{what} has {len(text)} characters; {limit}", code="too_long")
+
+
+def _written(content: Content) -> tuple[str, str]:
+    """Return where a content's text stands, and the text."""
+    match content:
+        case Text() | Edit():
+            return "text", content.text
+        case Buttons() | Choices():
+            return "content.text", content.text
+        case Image() | Video() | Document():
+            return "content.caption", content.caption
+        case _:
+            return "", ""
+
+
 def fitted_claim(claim: Claim, contents: Collection[str]) -> Claim:
     """Return a claim with its content in that form."""
     content = fitted(claim.content, contents)
@@ -113,14 +139,23 @@ def named(content: Content) -> MessageId | None:
 
 
 async def whole(
-    tx: Tx, route: Route, *, to: str, content: Content, priority: Priority, due_at: datetime | None
+    tx: Tx,
+    route: Route,
+    *,
+    to: str,
+    content: Content,
+    priority: Priority,
+    due_at: datetime | None,
+    largest: int | None = None,
 ) -> Whole:
     """Look up the file and the message that a content names. Raises Invalid naming the field.
 
     What is about a message that still waits is put behind it: the network must have that one first.
+
+    largest  bytes of a file that the account's transport takes; None: any
     """
     if isinstance(content, WithMedia) or (isinstance(content, Template) and content.media is not None):
-        content = await _with_file(tx, route, content)
+        content = await _with_file(tx, route, content, largest)
     if isinstance(content, OnMessage) and not content.message:
         raise Invalid("content.message", "Say which message: give its id")
     if (id := named(content)) is not None:
@@ -133,7 +168,7 @@ async def whole(
     return Whole(content, priority, due_at)
 
 
-async def _with_file(tx: Tx, route: Route, content: WithMedia | Template) -> Content:
+async def _with_file(tx: Tx, route: Route, content: WithMedia | Template, largest: int | None) -> Content:
     given = content.media or Media("")
     file = await media.find(tx, given.id, tenant=route.tenant_id)
     if file is None:
@@ -141,6 +176,9 @@ async def _with_file(tx: Tx, route: Route, content: WithMedia | Template) -> Con
     known = file.media()
     if wrong := media.fits(_carried_as(content, known), file):
         raise Invalid("content.media", wrong)
+    if largest is not None and file.size > largest:
+        limit = f"the {largest // MB} MB that {route.name} takes: its transport is {route.transport}"
+        raise Invalid("content.media", f"It is larger than {limit}", code="too_large")
     shown = msgspec.structs.replace(known, name=given.name or known.name)
     return msgspec.structs.replace(content, media=shown)
 

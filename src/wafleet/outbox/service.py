@@ -114,7 +114,13 @@ class Outbox:
         if not contents.is_plain(content):
             async with self._db.tx(chosen.tenant_id) as tx:
                 whole = await contents.whole(
-                    tx, chosen, to=recipient, content=content, priority=priority, due_at=due_at
+                    tx,
+                    chosen,
+                    to=recipient,
+                    content=content,
+                    priority=priority,
+                    due_at=due_at,
+                    largest=capabilities.largest_file,
                 )
         draft = Draft(
             account=chosen.id,
@@ -198,6 +204,7 @@ class Outbox:
             raise Invalid(
                 "content", f"{chosen.name} cannot send {kind}: its transport is {chosen.transport}", code="cannot_send"
             )
+        contents.require_short(content, transport.capabilities, chosen)
         return transport.capabilities
 
     async def _require_open(

@@ -42,6 +42,8 @@ class Capabilities:
     free_for: timedelta | None = None  # after a customer's last message anything may be sent for this long
     always: frozenset[str] = frozenset()  # contents that may be sent later as well
     limits: Limits = Limits()
+    longest_text: int | None = None  # characters of a text, with the answers that are written below it; None: any
+    largest_file: int | None = None  # bytes; None: any
 
 
 @dataclass(frozen=True, slots=True)

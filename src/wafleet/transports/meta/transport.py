@@ -26,7 +26,7 @@ from wafleet.transports.calls import Call, Forged, News, Sign
 from wafleet.transports.meta import hooks, signs
 from wafleet.transports.meta.errors import ERRORS, PROVIDER, told
 from wafleet.transports.meta.files import fetched
-from wafleet.transports.meta.graph import URL, Graph, root
+from wafleet.transports.meta.graph import MOST_BYTES, URL, Graph, root
 from wafleet.transports.meta.session import MetaSession, Shared
 from wafleet.transports.meta.settings import Keys, Own, keys_of, own_of
 from wafleet.transports.remedies import file_errors, http_errors, open_errors
@@ -57,6 +57,8 @@ class Meta:
         always=frozenset({"template"}),
         # Source: ".../whatsapp/messages/send-messages", Throughput and Pair rate limits
         limits=Limits(per_second=80, pair_s=6, pair_burst=45),
+        longest_text=4096,  # Source: ".../whatsapp/messages/text-messages", body
+        largest_file=MOST_BYTES,
     )
 
     def __init__(

@@ -42,6 +42,8 @@ class Twilio:
         free_for=WINDOW,
         always=frozenset({"template"}),
         limits=Limits(per_second=PER_SECOND),
+        longest_text=writing.LONGEST,
+        largest_file=writing.LARGEST,
     )
 
     def __init__(

@@ -19,6 +19,9 @@ from wafleet.transports.base import Outgoing, RefusedContent
 
 KINDS: Final = frozenset({"text", "location", "image", "video", "audio", "document", "sticker", "template"})
 LONGEST: Final = 1600  # characters of a body: https://www.twilio.com/docs/errors/21617
+LARGEST: Final = (
+    16 * 1024 * 1024
+)  # bytes of a file: https://www.twilio.com/docs/whatsapp/guidance-whatsapp-media-messages
 
 Form = dict[str, str]
 
