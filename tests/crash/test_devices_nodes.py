@@ -87,3 +87,30 @@ async def test_a_worker_that_stands_still_is_ended_and_no_other_account_notices(
     assert {worker.pid for worker in others} < await replaced()
     queued = {await send(program, id, "well again") for id in accounts.values()}
     await prove(control, dsn, queued, written=0)
+
+
+async def test_a_node_that_stands_still_has_no_sockets_any_more_when_another_opens_its_accounts(
+    stage: DeviceStage, dsn: str
+) -> None:
+    first, second = (stage.program(home, DATABASE_URL=dsn) for home in ("here", "there"))
+    await first.start()
+    control = await stage.control()
+    accounts = await linked(first, control, 4)
+    await second.start()
+
+    async def shared() -> tuple[int, int]:
+        here = [worker for worker in workers(first) if worker.status() != psutil.STATUS_ZOMBIE]
+        return len(here), len(workers(second))
+
+    await until(shared, lambda seen: seen == (2, 2))
+    os.kill(first.pid, signal.SIGSTOP)
+    try:
+        await until(shared, lambda seen: seen[1] == 4, limit_s=60)
+        assert (await shared())[0] == 0
+        for id in accounts.values():
+            await online(second, id)
+        assert [line.replaced for line in await control.ledger()] == [0] * len(accounts)
+    finally:
+        os.kill(first.pid, signal.SIGCONT)
+    queued = {await send(second, id, "still here") for id in accounts.values()}
+    await prove(control, dsn, queued, written=0)

@@ -4,6 +4,7 @@ from contextlib import AsyncExitStack
 
 from wafleet.config import Settings
 from wafleet.transports.base import KeepsMedia, Transport
+from wafleet.transports.device.alive import patience_s
 from wafleet.transports.device.driver import Device
 from wafleet.transports.gateway import Gateway
 from wafleet.transports.meta.transport import Meta
@@ -21,7 +22,9 @@ def build_transports(stack: AsyncExitStack, settings: Settings, *, keep_media: K
         stack.push_async_callback(simulated.close)
     if settings.devices.enabled:
         folder = settings.data_dir / "devices"
-        found["device"] = device = Device(folder=folder, settings=settings.devices, keep_media=keep_media)
+        patience = patience_s(lease_s=settings.node.lease_s, renew_s=settings.node.renew_s)
+        device = Device(folder=folder, settings=settings.devices, keep_media=keep_media, patience_s=patience)
+        found["device"] = device
         stack.push_async_callback(device.close)
     if settings.twilio.enabled:
         found["twilio"] = twilio = Twilio(public_url=public_url, answer_s=settings.twilio.answer_s)

@@ -1,5 +1,6 @@
 """A worker that misbehaves is the incident of its own account: it is ended, its reason is told, the others go on."""
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -101,6 +102,22 @@ async def test_a_worker_that_eats_memory_is_ended(keeper: Keeper, tmp_path: Path
     await until(lambda: ears.ends)
     assert ears.ends[0][0] == Why.MEMORY
     assert "and may take 64" in ears.ends[0][1]
+
+
+async def test_a_worker_that_takes_far_too_much_is_killed_at_once_even_one_that_is_about_to_end(
+    keeper: Keeper, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wafleet.transports.device.keeper._ONE_FILE_MB", 128)
+    ears = Heard()
+    lines = READY + "eaten = []\nwhile True: tell(0, Kind.BEAT); eaten.append(b'x' * 5_000_000); time.sleep(0.1)"
+    greedy = await client(keeper, tmp_path, lines, ears)
+    call = asyncio.create_task(greedy.call("SendMessage", b"", b"", limit_s=30, ref="ours"))
+    with pytest.raises(Gone) as e:
+        await call  # it is renewed once the call is answered, or after ten seconds: neither comes
+    assert e.value.crashed
+    assert ears.ends[0][0] == Why.MEMORY
+    assert 128 < float(ears.ends[0][1].split()[2]) < 250
+    assert not running(greedy.pid)
 
 
 async def test_a_worker_does_not_grow_old(tmp_path: Path) -> None:

@@ -5,7 +5,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import psutil
@@ -331,7 +332,9 @@ async def test_accounts_may_share_a_worker(emulator: Emulator, tmp_path: Path) -
         assert await two.send("alone now", ref="3")
 
 
-async def test_a_worker_dies_with_the_process_that_started_it(tmp_path: Path) -> None:
+@asynccontextmanager
+async def node_with_a_worker(folder: Path) -> AsyncGenerator[tuple[asyncio.subprocess.Process, int]]:
+    """A process that starts a worker; it and the worker's process id."""
     program = f"""
 import asyncio
 from pathlib import Path
@@ -341,7 +344,8 @@ from wafleet.config import DevicesSettings
 from wafleet.transports.device.keeper import Keeper
 
 async def main():
-    one = await Keeper(DevicesSettings()).client(folder=Path({str(tmp_path)!r}), program=find().program, ears=Heard())
+    keeper = Keeper(DevicesSettings(), patience_s=1)
+    one = await keeper.client(folder=Path({str(folder)!r}), program=find().program, ears=Heard())
     print(one.pid, flush=True)
     await asyncio.sleep(60)
 
@@ -352,11 +356,28 @@ asyncio.run(main())
         *(sys.executable, "-c", program), cwd=root, env=os.environ | {"PYTHONPATH": "src:."}, stdout=subprocess.PIPE
     )
     assert node.stdout
-    pid = int(await node.stdout.readline())
-    assert running(pid)
-    node.kill()
-    await node.wait()
-    await until(lambda: not running(pid), 1)
+    try:
+        yield node, int(await node.stdout.readline())
+    finally:
+        with suppress(ProcessLookupError):
+            node.kill()
+        await node.wait()
+
+
+async def test_a_worker_dies_with_the_process_that_started_it(tmp_path: Path) -> None:
+    async with node_with_a_worker(tmp_path) as (node, pid):
+        assert running(pid)
+        node.kill()
+        await node.wait()
+        await until(lambda: not running(pid), 1)
+
+
+async def test_a_worker_ends_when_the_process_that_started_it_stands_still(tmp_path: Path) -> None:
+    async with node_with_a_worker(tmp_path) as (node, pid):
+        await asyncio.sleep(1.5)  # longer than it waits for a word, and it had many
+        assert running(pid)
+        node.send_signal(signal.SIGSTOP)
+        await until(lambda: not running(pid), 1.5)
 
 
 async def test_nothing_is_left_open_when_an_account_comes_and_goes(

@@ -18,7 +18,7 @@ from pathlib import Path
 from .line import Kind, Splitter, packed
 
 def main():
-    program, descriptor, _, _ = sys.argv[-4:]
+    program, descriptor, *_ = sys.argv[-5:]
     line, splitter = socket.socket(fileno=int(descriptor)), Splitter()
 
     def tell(client, kind, *fields):

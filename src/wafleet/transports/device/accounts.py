@@ -12,6 +12,7 @@ from wafleet.clientlib.protos import registration
 from wafleet.config import DevicesSettings
 from wafleet.domain.ids import AccountId
 from wafleet.transports.base import KeepsMedia, LinkListener, Listener, Number, OpenError
+from wafleet.transports.device.alive import PATIENCE_S
 from wafleet.transports.device.ears import Gone
 from wafleet.transports.device.endpoint import way
 from wafleet.transports.device.files import InUse, Store, Unreadable, header, left
@@ -58,10 +59,18 @@ class Accounts:
       of: only the phone can remove it.
     """
 
-    def __init__(self, *, root: Path, settings: DevicesSettings, keep_media: KeepsMedia, kind: str = "plain") -> None:
+    def __init__(
+        self,
+        *,
+        root: Path,
+        settings: DevicesSettings,
+        keep_media: KeepsMedia,
+        kind: str = "plain",
+        patience_s: float = PATIENCE_S,
+    ) -> None:
         self._root, self._settings, self._keep_media, self._kind = root, settings, keep_media, kind
         self._earlier = root.with_name(root.name + EARLIER)
-        self._keeper = Keeper(settings)
+        self._keeper = Keeper(settings, patience_s=patience_s)
         self._turns: dict[AccountId, asyncio.Lock] = {}
         self._sessions: dict[AccountId, DeviceSession] = {}
         self._fresh: dict[AccountId, _Fresh] = {}

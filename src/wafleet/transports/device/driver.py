@@ -19,6 +19,7 @@ from wafleet.transports.base import (
     OpenError,
     Session,
 )
+from wafleet.transports.device.alive import PATIENCE_S
 from wafleet.transports.device.files import Store, left
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class Device:
     folder      where the accounts' private stores are while they run
     keep_media  stores files that customers send
     kind        how to reach an emulator: "plain", or "tls" for the whole way with certificates and proxy
+    patience_s  when this process stands still for so long, its workers end: below the time its leases hold
     """
 
     capabilities = Capabilities(
@@ -62,8 +64,17 @@ class Device:
         exclusive=True,
     )
 
-    def __init__(self, *, folder: Path, settings: DevicesSettings, keep_media: KeepsMedia, kind: str = "plain") -> None:
+    def __init__(
+        self,
+        *,
+        folder: Path,
+        settings: DevicesSettings,
+        keep_media: KeepsMedia,
+        kind: str = "plain",
+        patience_s: float = PATIENCE_S,
+    ) -> None:
         self._folder, self._settings, self._keep_media, self._kind = folder, settings, keep_media, kind
+        self._patience_s = patience_s
         self._accounts: Accounts | None = None
 
     async def __aenter__(self) -> Self:
@@ -119,7 +130,11 @@ class Device:
             made = await asyncio.to_thread(_with_library)
             if self._accounts is None:
                 self._accounts = made(
-                    root=self._folder, settings=self._settings, keep_media=self._keep_media, kind=self._kind
+                    root=self._folder,
+                    settings=self._settings,
+                    keep_media=self._keep_media,
+                    kind=self._kind,
+                    patience_s=self._patience_s,
                 )
                 await self._accounts.sweep()
         return self._accounts

@@ -9,13 +9,14 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Protocol, cast
 
 import psutil
 
 from wafleet.transports.device.ears import Gone, Why
-from wafleet.transports.device.worker.line import DISK, Frame, Garbage, Kind, Splitter, packed
+from wafleet.transports.device.worker.line import ALONE, DISK, Frame, Garbage, Kind, Splitter, packed
 
 log = logging.getLogger(__name__)
 
@@ -48,9 +49,10 @@ class Hears(Protocol):
 class Process(asyncio.Protocol):
     """One worker process. It lives until its line ends; whatever ends the line ends the process."""
 
-    def __init__(self, *, place: Path, program: Path, ca: Path | None) -> None:
+    def __init__(self, *, place: Path, program: Path, ca: Path | None, alive: int) -> None:
         loop = asyncio.get_running_loop()
-        self._place, self.program, self.ca, self.started_at = place, program, ca, loop.time()
+        self._place, self.program, self.ca, self._alive = place, program, ca, alive
+        self.started_at = loop.time()
         self.clients: dict[int, Hears] = {}
         self.retiring = False  # no further clients
         self.closing = False  # nor calls
@@ -78,8 +80,9 @@ class Process(asyncio.Protocol):
         ours, theirs = socket.socketpair()
         reading, writing = os.pipe()
         try:
-            command = [*_command(self._place), *map(str, (self.program, theirs.fileno(), os.getpid(), beat_s))]
-            self._child = _spawned(command, self.ca, theirs.fileno(), writing)
+            given = (self.program, theirs.fileno(), self._alive, os.getpid(), beat_s)
+            command = [*_command(self._place), *map(str, given)]
+            self._child = _spawned(command, self.ca, [theirs.fileno(), self._alive], writing)
         except OSError as e:
             ours.close()
             os.close(reading)
@@ -240,11 +243,11 @@ def _environment(ca: Path | None) -> dict[str, str]:
     return environment | ({"SSL_CERT_FILE": str(ca)} if ca else {})
 
 
-def _spawned(command: list[str], ca: Path | None, line: int, words: int) -> "subprocess.Popen[bytes]":
+def _spawned(command: list[str], ca: Path | None, passed: Sequence[int], words: int) -> "subprocess.Popen[bytes]":
     return subprocess.Popen(  # noqa: S603
         command,
         env=_environment(ca),
-        pass_fds=[line],
+        pass_fds=passed,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,  # the library prints messages there
         stderr=words,
@@ -253,6 +256,8 @@ def _spawned(command: list[str], ca: Path | None, line: int, words: int) -> "sub
 
 
 def _ended(status: int, words: str) -> str:
+    if status == ALONE:
+        return "this node stood still for so long that another one might have taken its accounts"
     how = f"killed by {signal.Signals(-status).name}" if status < 0 else f"ended with status {status}"
     said = _LAST_WORDS.findall(words)
     return f"{how}: {said[0][:200]}" if said else how

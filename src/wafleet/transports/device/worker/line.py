@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 _HEADER: Final = struct.Struct("!IIB")
 _FIELD: Final = struct.Struct("!I")
 
-DISK: Final = 74  # a worker's exit status where the account's folder cannot be written
+DISK, ALONE = 74, 75  # a worker's exit status: it cannot write into a folder; our side stood still
 LIMIT: Final = 64 * 2**20  # bytes of one frame: the largest file that is sent, with room to spare
 
 

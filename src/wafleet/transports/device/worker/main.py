@@ -2,6 +2,7 @@
 
 import contextlib
 import ctypes
+import mmap
 import os
 import resource
 import select
@@ -15,7 +16,7 @@ from typing import Final, NoReturn
 
 from .account import Account
 from .library import Library, sure
-from .line import Frame, Kind, Splitter, packed
+from .line import ALONE, Frame, Kind, Splitter, packed
 
 _PR_SET_PDEATHSIG: Final = 1  # source: prctl(2)
 _STACK: Final = 512 * 1024  # bytes of a thread's stack
@@ -103,9 +104,15 @@ class Worker:
 
 
 def main() -> NoReturn:
-    """Run a worker. Arguments: program, descriptor of the line, process id of our side, seconds between two beats."""
-    program, descriptor, parent, beat_s = sys.argv[-4:]
+    """Run a worker.
+
+    Arguments: program, descriptors of the line and of the moment until which it may go on, process id of our side,
+    seconds between two beats.
+    """
+    program, descriptor, alive, parent, beat_s = sys.argv[-5:]
     _guard(int(parent))
+    until = memoryview(mmap.mmap(int(alive), mmap.PAGESIZE, prot=mmap.PROT_READ)).cast("d")
+    threading.Thread(target=sure(_live), args=(until,), daemon=True).start()
     sure(_serve)(program, int(descriptor), float(beat_s))
     os._exit(0)  # the library's threads would keep an ordinary end waiting for ever
 
@@ -126,6 +133,16 @@ def _guard(parent: int) -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(0)
+
+
+def _live(until: "memoryview[float]") -> NoReturn:
+    """End at once when our side has stood still for too long: by then another one may run these accounts.
+
+    A thread of its own, which says nothing: the others may wait until our side takes what they say.
+    """
+    while (left := until[0] - time.monotonic()) > 0:
+        time.sleep(left)
+    os._exit(ALONE)
 
 
 def _end(*_: object) -> NoReturn:
