@@ -211,6 +211,21 @@ async def test_an_answer_that_says_nothing_is_no_success(
             await one.session.lookup([CUSTOMER])
 
 
+async def test_a_folder_goes_once_another_node_has_run_the_account(one: One, tmp_path: Path) -> None:
+    folder = await closed(one)
+    await one.transport.close()
+    async with device(tmp_path / "other", emulator=tmp_path / "emulator") as other:
+        heard = Heard()
+        session = await other.open(one.number, one.secret, heard)
+        await until(lambda: heard.secrets)
+        await session.close()
+    async with device(tmp_path) as again:  # after a restart, when no account has been opened yet
+        assert one.number.id in again.left()
+        await again.kept(one.number.id, heard.secrets[-1])
+        assert not folder.exists()
+        assert one.number.id not in again.left()
+
+
 async def test_a_session_that_changed_is_copied_within_the_time_that_is_set(one: One) -> None:
     await until(lambda: one.heard.secrets)
     before = len(one.heard.secrets)

@@ -2,14 +2,18 @@
 
 import asyncio
 import os
+from base64 import b64encode
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from tests.emulator.rig import PHONE, emulating
+from tests.emulator.rig import CUSTOMER, PHONE, emulating
 from tests.transports.device.parts import Phone, device, link, number, on_an_emulator
-from tests.transports.heard import Heard, until
+from tests.transports.heard import Heard, outgoing, until
 
+from wafleet.clientlib.protos import registration
 from wafleet.emulator.connection import Connection
 from wafleet.emulator.model import Account
 from wafleet.emulator.pairing import Times
@@ -43,6 +47,75 @@ async def test_a_scanned_code_links_the_phone_and_its_session_opens_at_once(tmp_
         await session.ping()
         assert heard.seen
         assert len(emulator.accounts[PHONE].linked) == 1
+
+
+class Curious(Phone):
+    """Looks at what the device calls itself, before it scans."""
+
+    def __init__(self, emulator: Emulator, phone: str) -> None:
+        super().__init__(emulator, phone)
+        self.names: list[str] = []
+
+    def pairing(self, pairing: Pairing) -> None:
+        linking = [one for one in self._emulator.connections if one.payload.HasField("devicePairingData")]
+        for connection in linking:
+            props = connection.payload.devicePairingData.deviceProps
+            self.names.append(registration.DeviceProps.FromString(props).os)
+        super().pairing(pairing)
+
+
+@asynccontextmanager
+async def proxy(inner: str) -> AsyncGenerator[tuple[str, list[bytes]]]:
+    """A proxy of an account's own, before the emulator's; its URL, and the heads of what was asked of it."""
+    asked: list[bytes] = []
+    _, _, port = inner.rpartition(":")
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        asked.append(head)
+        inner_reader, inner_writer = await asyncio.open_connection("127.0.0.1", int(port))
+        inner_writer.write(head)
+        await asyncio.gather(_pass_on(reader, inner_writer), _pass_on(inner_reader, writer))
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        yield f"http://me:secret@127.0.0.1:{server.sockets[0].getsockname()[1]}", asked
+
+
+async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(ConnectionError):
+        while data := await reader.read(65536):
+            writer.write(data)
+            await writer.drain()
+    writer.close()
+
+
+async def test_an_account_goes_through_its_own_proxy_and_under_its_own_name(tmp_path: Path) -> None:
+    async with (
+        emulating(tmp_path / "emulator") as emulator,
+        proxy(emulator.endpoint.tls.proxy) as (url, asked),
+        device(tmp_path, kind="tls", name="of all") as transport,
+    ):
+        account = number(device={"proxy": url, "name": "Blue Door"})
+        phone = Curious(emulator, PHONE)
+        secret = await transport.link(account, phone)
+        assert set(phone.names) == {"Blue Door"}
+        assert len(asked) >= 2  # to link, and to log in
+        assert {head.split(b"\r\n")[0] for head in asked} == {b"CONNECT web.whatsapp.com:443 HTTP/1.1"}
+        assert all(b"Proxy-Authorization: Basic " + b64encode(b"me:secret") in head for head in asked)
+        session = await transport.open(account, secret, Heard())
+        await session.close()
+        before = len(asked)
+        session = await transport.open(account, secret, Heard())
+        await session.send(outgoing("hello", to=CUSTOMER))
+        assert len(asked) == before + 1
+        await session.close()
+
+
+async def test_without_a_name_of_its_own_an_account_has_the_installations(tmp_path: Path) -> None:
+    async with on_an_emulator(tmp_path, name="Blue Fleet") as (emulator, transport):
+        phone = Curious(emulator, PHONE)
+        await transport.link(number(), phone)
+        assert set(phone.names) == {"Blue Fleet"}
 
 
 async def test_a_code_typed_into_the_phone_links_it_once_even_after_a_wrong_one(

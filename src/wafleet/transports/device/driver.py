@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
@@ -20,7 +21,7 @@ from wafleet.transports.base import (
     Session,
 )
 from wafleet.transports.device.alive import PATIENCE_S
-from wafleet.transports.device.files import Store, left
+from wafleet.transports.device.files import InUse, Store, Unreadable, left
 
 if TYPE_CHECKING:
     from wafleet.transports.device.accounts import Accounts
@@ -108,9 +109,16 @@ class Device:
         return await session.fetch(reference)
 
     async def kept(self, account: AccountId, credentials: bytes) -> None:
-        """Learn that these credentials are stored, so that the account's folder may go unless it is in use."""
+        """Learn which credentials are stored, so that a folder that nobody needs beside them goes.
+
+        It stays while it is in use, while a message waits in it, and where it holds more than they do. So it goes once
+        they are the copy that was made of it last, or once another node has run the account since.
+        """
         if self._accounts is not None:
             await self._accounts.kept(account, credentials)
+        else:
+            with suppress(InUse, Unreadable):
+                await Store(self._folder, account).remove_if(credentials)
 
     def left(self) -> Collection[AccountId]:
         """Return the accounts that have a private store on this disk."""
