@@ -18,6 +18,7 @@ from tests.live.rig import Rig, open_rig, service, until
 from tests.transports.device.parts import device
 
 from wafleet.accounts import Accounts
+from wafleet.accounts.live import keys_store, linker
 from wafleet.domain.ids import AccountId
 from wafleet.emulator.server import Emulator
 from wafleet.engine.db import Db
@@ -83,8 +84,11 @@ async def test_a_phone_lists_one_device_however_often_it_is_linked_and_none_afte
 
 
 async def test_a_device_whose_keys_were_never_stored_stays_in_the_phones_list_and_hinders_nothing(
-    fleet: Fleet, tmp_path: Path
+    fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    async def nothing(*_: object) -> None: ...
+
+    monkeypatch.setattr(linker, "_take_back", nothing)  # a node that is killed removes no device
     rig = fleet.rig
     account = await rig.account(PHONE, linked=False)
     code = await fleet.code(account)
@@ -98,6 +102,45 @@ async def test_a_device_whose_keys_were_never_stored_stays_in_the_phones_list_an
     await rig.start()
     await fleet.link(account)
     assert await fleet.listed() == [1, 2]
+
+
+async def test_a_device_whose_keys_cannot_be_stored_is_removed_from_the_phone_again(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[list[int]] = []
+
+    async def too_late(*_: object, **__: object) -> bool:
+        seen.append(await fleet.listed())
+        return False
+
+    monkeypatch.setattr(keys_store, "save_credentials", too_late)
+    account = await fleet.rig.account(PHONE, linked=False)
+    fleet.scan(await fleet.code(account))
+    await until(fleet.listed, lambda listed: bool(seen) and not listed, limit_s=30)
+    assert seen[0] == [1]
+
+
+@pytest.mark.parametrize("kind", ["mute", "deaf"])
+async def test_a_session_that_only_looks_alive_is_found_out_by_receipts_that_stay_away(fleet: Fleet, kind: str) -> None:
+    rig = fleet.rig
+    account = await rig.account(PHONE, linked=False)
+    await fleet.link(account)
+    rig.fault(PHONE, kind)
+    for n in range(1, 4):
+        await rig.put(account, "is anybody there?", to=f"+44770090000{n}")
+
+    async def reasons() -> list[str]:
+        if kind == "mute":  # its ears work
+            rig.say(PHONE, "hello?", customer="+447700900009")
+        async with rig.db.fleet_tx() as tx:
+            return [
+                row[0] for row in await tx.tuples("select data ->> 'reason' from events where account_id is not null")
+            ]
+
+    await until(reasons, lambda seen: "mute" in seen, limit_s=30)
+    await until(lambda: rig.state(account), lambda seen: seen == ONLINE, limit_s=30)
+    (message,) = await rig.put(account, "well again", to="+447700900004")
+    await until(rig.messages, lambda seen: seen[message] in {"delivered", "read"}, limit_s=30)
 
 
 async def storing(rig: Rig) -> bool:

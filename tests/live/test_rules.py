@@ -1,11 +1,12 @@
 """When an account is connected again, and what the end of linking means."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wafleet.accounts.live.rules import STEADY, failures_before, link_end, retry_in
+from wafleet.accounts.live.rules import DOUBTED_S, PEOPLE, STEADY, Signs, failures_before, is_mute, link_end, retry_in
 from wafleet.domain.account import REASONS, explain
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -49,3 +50,54 @@ def test_no_end_of_linking_promises_another_try(reason: str, detail: str) -> Non
     assert detail in said
     if told != reason:
         assert (told, said) == ("link_broken", f"{explain(reason).sentence} {detail}".strip())
+
+
+MOMENTS = st.floats(0, 10_000)
+CUSTOMERS = st.sampled_from(["+1", "+2", "+3", "+4", "+5"])
+SENDS = st.lists(st.tuples(MOMENTS, CUSTOMERS), max_size=12).map(sorted)
+LAG = 60.0
+
+
+def sent(sends: list[tuple[float, str]]) -> Signs:
+    signs = Signs(opened=0)
+    for at, to in sends:
+        signs.sent(at, to)
+    return signs
+
+
+@given(SENDS, MOMENTS)
+def test_a_session_is_suspected_once_several_people_were_silent_for_long(
+    sends: list[tuple[float, str]], later: float
+) -> None:
+    now = max((at for at, _ in sends), default=0.0) + later
+    long_ago = {to for at, to in sends if now - at > LAG}
+    suspected = is_mute(sent(sends), now=now, receipt_lag=LAG, doubted=float("-inf"))
+    assert suspected == (len(long_ago) >= PEOPLE)
+
+
+@given(SENDS, SENDS, MOMENTS)
+def test_any_receipt_acquits_of_all_that_was_sent_before(
+    before: list[tuple[float, str]], after: list[tuple[float, str]], now: float
+) -> None:
+    signs = sent(before)
+    signs.receipted(10_000.0)
+    for at, to in after:
+        signs.sent(10_000.0 + at, to)
+    alone = sent([(10_000.0 + at, to) for at, to in after])
+    later = 20_000.0 + now
+    assert is_mute(signs, now=later, receipt_lag=LAG, doubted=float("-inf")) == is_mute(
+        alone, now=later, receipt_lag=LAG, doubted=float("-inf")
+    )
+
+
+@given(SENDS, st.lists(st.floats(0, 1_000), max_size=50))
+def test_however_long_receipts_stay_away_a_session_is_opened_anew_once_an_hour_at_most(
+    sends: list[tuple[float, str]], gaps: list[float]
+) -> None:
+    doubted, now, restarts = float("-inf"), 10_000.0, list[float]()
+    for gap in gaps:
+        now += gap
+        if is_mute(sent(sends), now=now, receipt_lag=LAG, doubted=doubted):
+            doubted = now
+            restarts.append(now)
+    assert all(later - earlier >= DOUBTED_S for earlier, later in pairwise(restarts))

@@ -28,6 +28,7 @@ class Held:
     link_under_way: bool = False
     link_deadline: datetime | None = None  # of the attempt to link that was begun here last: each has its own
     proven: bool = False  # its credentials opened a session, and the network has not ended that for good
+    doubted: float = float("-inf")  # monotonic; when its session was last opened anew since receipts stayed away
     note: tuple[State, str, str] | None = None  # what its lane says of it and is not written: state, reason, detail
     renewed: bytes | None = None  # credentials that are not stored yet
     stored: bytes = b""  # the last that were stored after the session was closed

@@ -69,6 +69,8 @@ class KeepAlive:
             watch.misses = 0
             if live.capabilities.canary:
                 await self._prove(live)
+            elif live.capabilities.exclusive:  # of the others nothing is gained by opening them anew
+                self._listen(live)
             self._later(watch, self._next(live))
 
     def _missed(self, watch: _Watch) -> None:
@@ -90,6 +92,14 @@ class KeepAlive:
             signs, now=now, canary_after=self._settings.canary_after_s, receipt_lag=self._settings.receipt_lag_s
         ):
             await self._send_canary(live)
+
+    def _listen(self, live: Live) -> None:
+        now, held, lag = self._clock.monotonic(), self._held.get(live.account), self._settings.receipt_lag_s
+        if held is None or held.live is not live or held.busy():
+            return
+        if rules.is_mute(live.signs, now=now, receipt_lag=lag, doubted=held.doubted):
+            held.doubted = now
+            live.restart(live, "mute", f"no receipt came from any of {rules.PEOPLE} people within {lag:g} s")
 
     async def _send_canary(self, live: Live) -> None:
         live.canary = MessageId(new_id())

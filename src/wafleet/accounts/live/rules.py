@@ -1,7 +1,7 @@
 """Pure rules of the live side: where a reason leads, when to try again, and whether an account is alive."""
 
 import random
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -90,6 +90,10 @@ def should_open(row: Row, now: datetime) -> bool:
     return row.retry_at is None or row.retry_at <= now
 
 
+PEOPLE: Final = 3  # whose receipts stay away before a session is suspected: of one, the phone may be off
+DOUBTED_S: Final = 3600.0  # a session is opened anew at most this often on such a suspicion: it may be wrong
+
+
 @dataclass(slots=True)
 class Signs:
     """What was seen of one live session, in monotonic seconds. Kept by its node; judged by `suspicion`."""
@@ -99,16 +103,20 @@ class Signs:
     receipt: float = float("-inf")
     last_sent: float = float("-inf")
     unreceipted: float | None = None  # when the oldest message was sent that no receipt has followed
+    unheard: dict[str, float] = field(default_factory=dict[str, float])  # to whom since, and when first; a few of them
     canary: float | None = None  # when the canary under way was sent
     canary_seen: float = 0.0  # when one last came back
 
-    def sent(self, at: float) -> None:
+    def sent(self, at: float, to: str = "") -> None:
         self.last_sent = at
         if self.unreceipted is None:
             self.unreceipted = at
+        if len(self.unheard) < PEOPLE:
+            self.unheard.setdefault(to, at)
 
     def receipted(self, at: float) -> None:
         self.receipt, self.unreceipted = at, None
+        self.unheard.clear()
 
 
 def suspicion(signs: Signs, *, now: float, canary_after: float, receipt_lag: float) -> str:
@@ -126,6 +134,19 @@ def suspicion(signs: Signs, *, now: float, canary_after: float, receipt_lag: flo
     if now - max(signs.opened, signs.inbound, signs.receipt, signs.canary_seen) > canary_after:
         return "deaf"
     return ""
+
+
+def is_mute(signs: Signs, *, now: float, receipt_lag: float, doubted: float) -> bool:
+    """Tell whether a session that can send no canary should be opened anew, since nothing it sends seems to arrive.
+
+    doubted  when the account's session was last opened anew because of this
+
+    Several people were written to, all of them longer than `receipt_lag` ago, and no receipt of anybody has come since.
+    What customers write meanwhile acquits nobody: the ears may be well.
+    """
+    if len(signs.unheard) < PEOPLE or now - doubted < DOUBTED_S:
+        return False
+    return now - max(signs.unheard.values()) > receipt_lag
 
 
 def canary_verdict(signs: Signs, *, now: float, limit: float) -> str:

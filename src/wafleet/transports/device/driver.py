@@ -30,7 +30,8 @@ LACKS: Final[Mapping[str, str]] = {
     "passkey linking": "Phones that WhatsApp asks for a passkey cannot be linked: the library answers no such request.",
     "message ids of ours": "WhatsApp's name of a message is made by the library; ours is kept beside it in a journal "
     "before the message leaves.",
-    "canary": "A message of an account to its own number does not come back to the device that sent it.",
+    "canary": "A message of an account to its own number does not come back to the device that sent it. A session "
+    "that sends nothing is found out by receipts that stay away; one that hears nothing looks like a quiet one.",
     "reading the server's list": "WhatsApp cannot be asked what became of a message: the journal and receipts tell.",
     "groups, channels and status": "They are no conversations with customers; what comes from them is passed over.",
     "customers' typing and presence": "Nothing in wafleet uses them, and WhatsApp shows them only to those who are "
