@@ -169,7 +169,7 @@ async def test_a_sender_that_is_registered_goes_live_and_takes_messages(place: P
 async def test_its_webhook_is_told_and_whether_it_was_called(place: Place) -> None:
     id = await registered(place)
     told = (await place.http.get(f"/api/v1/accounts/{id}/webhook")).json()
-    assert (told["url"], told["complete"]) == (f"{PUBLIC}/hooks/twilio/{id}", True)
+    assert (told["url"], told["complete"]) == (f"{PUBLIC}/hooks/twilio/{id}#rc=5&rp=ct,rt,5xx", True)
     assert "has not called yet" in told["sentence"]
     await place.called(id, "wrong", Body="x")
     await place.app.slices.callees.note()
@@ -367,6 +367,63 @@ async def test_older_systems_keep_their_senders_with_their_own_words(place: Plac
     assert (await place.http.get(f"/api/admin/bots/{bot['id']}")).json()["data"]["name"] == "Grill"
     assert (await place.http.delete(f"/api/admin/bots/{bot['id']}")).status_code == 204
     assert (await place.http.get(f"/api/admin/bots/{bot['id']}")).status_code == 404
+
+
+async def test_what_an_older_system_reads_and_writes_back_changes_nothing_but_what_it_changed(place: Place) -> None:
+    bot = (await place.http.post("/api/admin/bots", json=FORM)).json()["data"]
+    path, id = f"/api/admin/bots/{bot['id']}", bot["id"]
+    await place.until(id, "online")
+    async with place.app.engine.db.fleet_tx() as tx:  # away for a moment, and tried again by itself
+        await tx.run("update accounts set state = 'offline', reason = 'network', retry_at = now() + interval '1 hour'")
+    read = (await place.http.get(path)).json()["data"]
+    assert (read["status"], read["accountSid"], read["authToken"]) == ("active", "...1111", "***")
+    written = {name: value for name, value in read.items() if name in FORM} | {"supportContact": "new@x.z"}
+    answer = await place.http.put(path, json=written)
+    assert (answer.status_code, answer.json()["data"]["supportContact"]) == (200, "new@x.z")
+    assert (await place.account(id))["state"] == "offline"
+    assert (await place.called(id, TOKEN, Body="hi")).status_code == 200, "the token is still the one it was"
+    stopped = (await place.http.put(path, json={"status": "inactive"})).json()["data"]
+    assert (await place.http.put(path, json={"status": stopped["status"]})).json()["data"]["status"] == "inactive"
+
+
+@pytest.mark.parametrize(
+    ("secrets", "field"),
+    [
+        ({"accountSid": "AC2", "authToken": "***"}, "credentials.authToken"),
+        ({"accountSid": "...2222", "authToken": TOKEN}, "accountSid"),
+    ],
+)
+async def test_what_stands_for_a_secret_is_never_stored_as_one(
+    place: Place, secrets: dict[str, str], field: str
+) -> None:
+    id = (await place.http.post("/api/admin/bots", json=FORM)).json()["data"]["id"]
+    answer = await place.http.put(f"/api/admin/bots/{id}", json=secrets)
+    assert (answer.status_code, answer.json()["field"]) == (422, field)
+    new = await place.http.post("/api/admin/bots", json={**FORM, "authToken": "***"})
+    assert (new.status_code, new.json()["field"]) == (422, "authToken")
+
+
+async def test_older_systems_see_all_senders_at_twilio_and_nothing_else(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("wafleet.api.older_paths.MOST", 1)
+    for n in range(3):
+        await place.http.post(
+            "/api/admin/bots", json={**FORM, "name": f"Grill {n}", "whatsappNumber": f"+1415523888{n}"}
+        )
+    desk = {"name": "Desk", "phone": "+14155238889", "transport": "simulator"}
+    other = (await place.http.post("/api/v1/accounts", json=desk)).json()["id"]
+    listed = (await place.http.get("/api/admin/bots")).json()["data"]
+    assert [one["name"] for one in listed] == ["Grill 0", "Grill 1", "Grill 2"]
+    assert len((await place.http.get("/api/admin/bots?limit=2")).json()["data"]) == 2
+    path = f"/api/admin/bots/{other}"
+    answers = [
+        await place.http.get(path),
+        await place.http.put(path, json={"name": "x"}),
+        await place.http.delete(path),
+    ]
+    assert [one.status_code for one in answers] == [404, 404, 404]
+    assert (await place.account(other))["name"] == "Desk"
 
 
 async def test_another_restaurant_is_not_there_for_this_token(place: Place) -> None:

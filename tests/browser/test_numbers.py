@@ -147,7 +147,7 @@ async def test_a_sender_is_pasted_added_and_seen_to_work(whole: Whole) -> None:
     await desk.locator("[name=senderSid]").fill(SENDER["senderSid"])
     await desk.locator("[type=submit]").click()
     address = desk.locator("#hook-address")
-    await expect(address).to_have_text(re.compile(f"^{PUBLIC}/hooks/twilio/[-0-9a-f]+$"))
+    await expect(address).to_have_text(re.compile(f"^{PUBLIC}/hooks/twilio/[-0-9a-f]+#rc=5&rp=ct,rt,5xx$"))
     assert TOKEN not in await page.content()
     await page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     await desk.locator("[data-copy]").click()

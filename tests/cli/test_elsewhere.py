@@ -56,7 +56,7 @@ def test_a_webhook_that_was_not_called_ends_with_3_until_it_was(
         assert httpx.post(at_served.url + path, data=form, headers=headers).status_code == status
     until(lambda: shell("accounts", "webhook", "Terrace").status == 0, "the call to be noted")
     told = shell("accounts", "webhook", "Terrace", "--json").json()
-    assert (told["url"], told["complete"]) == (PUBLIC + path, True)
+    assert (told["url"], told["complete"]) == (f"{PUBLIC}{path}#rc=5&rp=ct,rt,5xx", True)
     assert "signature" in told["call_refused"]
 
 

@@ -13,6 +13,7 @@ from tests.contracts.hooked import ANSWER_S, HURRY_S, Hooked, nowhere, online, p
 from tests.contracts.subject import Subject
 from tests.transports.heard import QUICK
 
+from wafleet.accounts import webhook_url
 from wafleet.domain.message import Audio, Content, Document, Location, Media, Text
 from wafleet.simulator.faults import FAULTS
 from wafleet.simulator.local import Local
@@ -65,8 +66,7 @@ class TwilioSubject(Subject):
         self._base, self._nowhere, self.url = base, nowhere, base
 
     async def credentials(self, number: Number) -> bytes:
-        hooks = f"{self._hooked.url}/hooks/twilio/{number.id}#rc=5&rp=all"
-        self._standin.add(number.phone, webhook={"callback_url": hooks})
+        self._standin.add(number.phone, webhook={"callback_url": webhook_url(self._hooked.url, "twilio", number.id)})
         await self._standin.numbers.online(number.phone)
         return KEYS
 

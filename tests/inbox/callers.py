@@ -71,20 +71,24 @@ class PlainSealer:
         return stored.removeprefix(about)
 
 
-async def give(db: Db, account: AccountId, *, key: bytes = KEY, number: str = "", kind: str = KIND) -> None:
+async def give(
+    db: Db, account: AccountId, *, key: bytes = KEY, number: str = "", business: str = "", kind: str = KIND
+) -> None:
     """Put an account on the network, with its key and the network's name for its number."""
     async with db.fleet_tx() as tx:
         await tx.run(
             """
             update accounts set transport = %(kind)s, credentials = %(key)s, state = 'offline', reason = 'starting',
                    settings = jsonb_build_object(%(kind)s::text,
-                                                 jsonb_build_object('phone_number_id', %(number)s::text))
+                                                 jsonb_build_object('phone_number_id', %(number)s::text,
+                                                                    'waba_id', %(business)s::text))
              where id = %(id)s
             """,
             id=account,
             kind=kind,
             key=PlainSealer().encrypt(key, about=account.bytes),
             number=number,
+            business=business,
         )
 
 

@@ -11,6 +11,7 @@ from tests.inbox.shops import Shop, open_shop
 from wafleet.domain.ids import new_id
 from wafleet.domain.message import Sending
 from wafleet.engine.db import Db
+from wafleet.inbox import callers
 from wafleet.inbox.patience import Patience
 from wafleet.transports.calls import Call, News
 
@@ -109,6 +110,47 @@ async def test_a_body_of_another_type_is_415(network: Taking, shop: Shop, type: 
     assert answer.status_code == 415
 
 
+async def test_a_call_for_nobody_is_refused_before_it_is_read(network: Taking) -> None:
+    read = False
+
+    async def body() -> AsyncGenerator[bytes]:
+        nonlocal read
+        read = True
+        yield b"[]"
+
+    async with network.browser() as browser:
+        answer = await browser.post(
+            f"/hooks/{KIND}/{new_id()}", content=body(), headers={"Content-Type": "application/json"}
+        )
+    assert (answer.status_code, answer.headers["connection"], read) == (404, "close", False)
+
+
+async def test_bodies_that_are_announced_and_do_not_come_keep_nobody_out(
+    network: Taking, shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(network.hooks, "_room", callers.Room(1_000))
+    begun, going_on = asyncio.Semaphore(0), asyncio.Event()
+
+    async def slow() -> AsyncGenerator[bytes]:
+        begun.release()
+        await going_on.wait()
+        yield b"[]"
+
+    async def announce() -> int:
+        headers = {"Content-Type": "application/json", "Content-Length": "900"}
+        async with network.browser() as browser:
+            return (await browser.post(f"/hooks/{KIND}/{shop.account}", content=slow(), headers=headers)).status_code
+
+    slow_ones = [asyncio.create_task(announce()) for _ in range(5)]
+    for _ in slow_ones:
+        await begun.acquire()
+    assert (await network.call(f"/hooks/{KIND}/{shop.account}", [text("one")])).status_code == 200
+    assert (await network.call(f"/hooks/{KIND}/{shop.account}", [text("x" * 2_000)])).status_code == 503
+    going_on.set()
+    await asyncio.gather(*slow_ones)
+    assert vars(vars(network.hooks)["_room"])["taken"] == 0
+
+
 async def test_a_body_of_20_mb_is_refused_before_it_is_read(network: Taking, shop: Shop) -> None:
     answer = await network.call(f"/hooks/{KIND}/{shop.account}", [text("x" * 20_000_000)])
     assert (answer.status_code, answer.headers["connection"]) == (413, "close")
@@ -138,6 +180,23 @@ async def test_news_of_another_number_go_to_its_account_where_its_own_key_proves
     assert (await network.call(f"/hooks/{KIND}/{shop.account}", things)).status_code == 200
     assert await network.texts(shop) == ["one"]
     assert await network.texts(rival) == ["two", "three"]
+
+
+async def test_news_of_a_business_account_is_about_who_was_called_where_nobody_says_whose_it_is(
+    network: Taking, db: Db, shop: Shop, rival: Shop
+) -> None:
+    path = f"/hooks/{KIND}/{shop.account}"
+    await network.call(path, [{"kind": "quality", "value": "YELLOW", "number": "waba:77"}])
+    assert (await network.account(shop))["provider"] == {"quality": "YELLOW"}
+    await give(db, rival.account, number="222", business="77")
+    network.callees.forget(None)
+    await network.call(path, [{"kind": "quality", "value": "RED", "number": "waba:77"}])
+    assert (await network.account(rival))["provider"] == {"quality": "RED"}
+    assert (await network.account(shop))["provider"] == {"quality": "YELLOW"}
+    await give(db, shop.account, number="111", business="78")
+    network.callees.forget(None)
+    await network.call(path, [{"kind": "quality", "value": "GREEN", "number": "waba:79"}])
+    assert (await network.account(shop))["provider"] == {"quality": "YELLOW"}
 
 
 async def test_nobody_can_write_into_the_account_of_somebody_with_another_key(

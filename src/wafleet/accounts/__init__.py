@@ -3,7 +3,7 @@
 from wafleet.accounts.asks import ANSWERED, ASKED, Asks
 from wafleet.accounts.bots_config import Imported, Note
 from wafleet.accounts.bots_config import read as read_bots_config
-from wafleet.accounts.called import Callee, Callees
+from wafleet.accounts.called import OF_BUSINESS, Callee, Callees
 from wafleet.accounts.figures import FleetRow
 from wafleet.accounts.fleet_file import Action, Change, FieldChange, FleetFile, plan
 from wafleet.accounts.fleet_file import from_data as fleet_file_from_data
@@ -20,13 +20,14 @@ from wafleet.accounts.service import SESSIONS, Accounts
 from wafleet.accounts.settings import AccountSettings, Pace, Quiet, read_settings
 from wafleet.accounts.signs import Said, Signs
 from wafleet.accounts.summary import Filters, Fleet, FleetView, Totals
-from wafleet.accounts.webhook import WebhookView, webhook_view
+from wafleet.accounts.webhook import WebhookView, webhook_url, webhook_view
 
 __all__ = [
     "ANSWERED",
     "ASKED",
     "LONGEST_NAME",
     "LONGEST_ROLE",
+    "OF_BUSINESS",
     "SESSIONS",
     "Account",
     "AccountSettings",
@@ -70,5 +71,6 @@ __all__ = [
     "sender_form",
     "svg",
     "svg_on_paper",
+    "webhook_url",
     "webhook_view",
 ]

@@ -45,6 +45,11 @@ class Callee:
     def __repr__(self) -> str:
         return f"<callee {self.account}>"
 
+    @property
+    def business(self) -> str:
+        """The business account it belongs to, as far as its settings say."""
+        return _setting(self.transport, self.settings, "waba_id")
+
 
 class Callees:
     """Remembers accounts that are called. `forget` what changed; everything else is found in a few microseconds."""
@@ -163,10 +168,12 @@ class Callees:
 
 
 def _named(transport: str, settings: Mapping[str, Any]) -> str:
+    return _setting(transport, settings, NAMED_BY[transport]) if transport in NAMED_BY else ""
+
+
+def _setting(transport: str, settings: Mapping[str, Any], name: str) -> str:
     section = settings.get(transport)
-    if not isinstance(section, dict) or transport not in NAMED_BY:
-        return ""
-    return str(cast("dict[str, Any]", section).get(NAMED_BY[transport]) or "")
+    return str(cast("dict[str, Any]", section).get(name) or "") if isinstance(section, dict) else ""
 
 
 def _remember(known: "OrderedDict[Any, Any]", key: object, value: object) -> None:

@@ -6,7 +6,8 @@ from typing import Any, Final, cast
 from pydantic import Field
 
 from wafleet.accounts.model import LONGEST_NAME, Account, Fields
-from wafleet.domain.account import Desired, State
+from wafleet.domain.account import Desired
+from wafleet.domain.errors import Invalid
 from wafleet.engine.web import Body
 
 AT_TWILIO: Final[Mapping[str, str]] = {  # setting, by the form's name for it
@@ -15,6 +16,8 @@ AT_TWILIO: Final[Mapping[str, str]] = {  # setting, by the form's name for it
     "supportContact": "support_contact",
 }
 SECRETS: Final = ("accountSid", "authToken")
+HIDDEN: Final = "***"  # how a secret is shown ...
+CUT: Final = "..."  # ... and before the end of what is none
 STOPPED: Final = frozenset({"inactive", "disabled", "stopped", "suspended", "paused", "offline"})
 RESTAURANT: Final = "restaurant_name"  # in the account's metadata
 
@@ -34,8 +37,8 @@ class SenderForm(Body):
 
 
 def fields_of(form: Mapping[str, Any], *, before: Account | None = None) -> Fields:
-    """Read the form. What is left out, or null, stays as `before` has it."""
-    given = {name: value for name, value in form.items() if value is not None}
+    """Read the form. What is left out, null, or sent back as it was shown, stays as `before` has it. Raises Invalid."""
+    given = _changed(form, before)
     fields: dict[str, Any] = {} if before is not None else {"transport": "twilio"}
     if "name" in given or (before is None and "restaurantName" in given):
         fields["name"] = given.get("name", given.get("restaurantName"))
@@ -53,6 +56,16 @@ def fields_of(form: Mapping[str, Any], *, before: Account | None = None) -> Fiel
     return cast(Fields, fields)
 
 
+def _changed(form: Mapping[str, Any], before: Account | None) -> dict[str, Any]:
+    shown = form_of(before) if before is not None else {}
+    same = {name for name in (*SECRETS, "status") if form.get(name) == shown.get(name)}
+    given = {name: value for name, value in form.items() if value is not None and name not in same}
+    for name in SECRETS:
+        if str(given.get(name, "")).startswith((HIDDEN, CUT)):
+            raise Invalid(name, f"{name}: this only shows that there is one; write it in full, or leave it out")
+    return given
+
+
 def form_of(account: Account) -> dict[str, Any]:
     """Write an account as older systems show it; its secrets are not part of it."""
     own = cast("dict[str, Any]", account.settings.get("twilio") or {})
@@ -63,15 +76,9 @@ def form_of(account: Account) -> dict[str, Any]:
         "name": account.name,
         "whatsappNumber": account.phone,
         **{theirs: own.get(ours) for theirs, ours in AT_TWILIO.items()},
-        "accountSid": f"...{account.credentials_hint}" if account.credentials_hint else None,
-        "authToken": "***" if account.credentials_hint else None,
-        "status": _status(account),
+        "accountSid": f"{CUT}{account.credentials_hint}" if account.credentials_hint else None,
+        "authToken": HIDDEN if account.credentials_hint else None,
+        "status": "inactive" if account.desired is Desired.STOPPED else "active",  # what is wanted, not what is so
         "createdAt": account.created_at.isoformat(),
         "updatedAt": account.updated_at.isoformat(),
     }
-
-
-def _status(account: Account) -> str:
-    if account.desired is Desired.STOPPED:
-        return "inactive"
-    return "active" if account.state in {State.ONLINE, State.DEGRADED} else account.state.value

@@ -1,15 +1,24 @@
 """Where an account's network is to call wafleet, and whether it does."""
 
+from collections.abc import Mapping
+from typing import Final
+
 from pydantic import BaseModel, Field
 
 from wafleet.accounts.model import Account
+from wafleet.domain.ids import AccountId
 from wafleet.engine.web import Stamp
+from wafleet.transports.twilio.hooks import AGAIN
+
+_BEHIND: Final[Mapping[str, str]] = {
+    "twilio": AGAIN
+}  # what an address needs for calls to be repeated that came in vain
 
 
 class WebhookView(BaseModel):
     """Where an account's network is to call, and whether it does."""
 
-    url: str = Field(description="enter this at the provider")
+    url: str = Field(description="enter this at the provider, with all that stands behind a `#`")
     complete: bool = Field(description="false: WAFLEET_PUBLIC_URL is not set, so that this address is a guess")
     last_call_at: Stamp | None = Field(description="when a call last proved that it came from the network")
     call_refused_at: Stamp | None
@@ -19,15 +28,19 @@ class WebhookView(BaseModel):
 
 def webhook_view(account: Account, public_url: str | None, guess: str) -> WebhookView:
     """Describe an account's webhook; `guess` is how this request reached us, where no public address is set."""
-    base = (public_url or guess).rstrip("/")
     return WebhookView(
-        url=f"{base}/hooks/{account.transport}/{account.id}",
+        url=webhook_url(public_url or guess, account.transport, account.id),
         complete=public_url is not None,
         last_call_at=account.last_call_at,
         call_refused_at=account.call_refused_at,
         call_refused=account.call_refused,
         sentence=_sentence(account, public_url),
     )
+
+
+def webhook_url(base: str, transport: str, account: AccountId) -> str:
+    """Return where an account's network is to call a wafleet that is reached at `base`, as it is entered there."""
+    return f"{base.rstrip('/')}/hooks/{transport}/{account}{_BEHIND.get(transport, '')}"
 
 
 def _sentence(account: Account, public_url: str | None) -> str:

@@ -13,7 +13,7 @@ import httpx
 import msgspec
 import structlog
 
-from wafleet.accounts import Account, Fields
+from wafleet.accounts import Account, Fields, webhook_url
 from wafleet.app import App
 from wafleet.cli.demo_world import MANAGER, PROVIDED
 from wafleet.cli.serving import write_private
@@ -103,7 +103,7 @@ class StandIns:
         return {"accessToken": keys.access_token, "appSecret": keys.app_secret, "verifyToken": keys.verify_token}
 
     async def _start(self, kind: str, running: _Running, accounts: list[Account]) -> None:
-        hook = f"{self._public}/hooks/{kind}/{accounts[0].id}"  # one address for all numbers of a provider's account
+        hook = webhook_url(self._public, kind, accounts[0].id)  # one for all numbers of a provider's account
         command = [sys.executable, "-m", "wafleet", "sim", kind, "--port", str(running.port), "--webhook-url", hook]
         command += [part for one in accounts for part in ("--number", one.phone)]
         environment = os.environ | {"WAFLEET_DATA_DIR": str(self._folder.parent)}

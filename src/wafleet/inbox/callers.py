@@ -1,6 +1,7 @@
 """The HTTP side of calls: addresses, bodies of limited size, and answers, as plain ASGI."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
+from contextlib import contextmanager
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Final, NamedTuple
@@ -10,7 +11,7 @@ import msgspec
 import structlog
 from starlette.types import Receive, Scope, Send
 
-from wafleet.domain.errors import NotFound, TooLarge, WafleetError
+from wafleet.domain.errors import NotFound, TooLarge, Unavailable, WafleetError
 from wafleet.domain.ids import AccountId
 from wafleet.engine.db import DatabaseAway
 from wafleet.inbox.patience import Patience
@@ -27,6 +28,30 @@ PARTS: Final = range(2, 4)
 
 class Gone(Exception):
     """The caller hung up."""
+
+
+class Room:
+    """Bytes of bodies that are in memory at a time. What a caller announces takes none: only what has come does."""
+
+    def __init__(self, most: int) -> None:
+        self.most, self.taken = most, 0
+
+    @contextmanager
+    def share(self) -> Generator[Callable[[int], None], None, None]:
+        """Yield what takes room for one call, which is given back at its end. It raises Unavailable."""
+        mine = 0
+
+        def take(size: int) -> None:
+            nonlocal mine
+            if self.taken + size > self.most:
+                raise Unavailable("Too much is under way: call again in a moment", code="busy")
+            self.taken += size
+            mine += size
+
+        try:
+            yield take
+        finally:
+            self.taken -= mine
 
 
 class Place(NamedTuple):
@@ -61,10 +86,10 @@ def _account(text: str) -> AccountId:
     return AccountId(UUID(text))
 
 
-def announced(scope: Scope) -> int:
-    """Return how large a body may become. Raises TooLarge and WrongType before any of it is read."""
+def check_announced(scope: Scope) -> None:
+    """Refuse by its headers what cannot be taken, before any of it is read. Raises TooLarge, WrongType."""
     if scope["method"] == "GET":
-        return 0
+        return
     kind, length = b"", b""
     for name, value in scope["headers"]:
         if name == b"content-type":
@@ -73,10 +98,8 @@ def announced(scope: Scope) -> int:
             length = value
     if _type(kind) not in TYPES:
         raise WrongType("Send a form or JSON, with its content type")
-    size = int(length) if length.isdigit() else MOST_BYTES
-    if size > MOST_BYTES:
+    if length.isdigit() and int(length) > MOST_BYTES:
         raise TooLarge(f"The body is over the limit of {MOST_BYTES} bytes")
-    return size
 
 
 @lru_cache(maxsize=256)
@@ -84,17 +107,20 @@ def _type(kind: bytes) -> str:
     return kind.decode("latin-1").partition(";")[0].strip().lower()
 
 
-async def body_of(scope: Scope, receive: Receive, patience: Patience) -> bytes:
-    """Return a call's body, as it came. Raises TooLarge, TooSlow, Gone."""
+async def body_of(scope: Scope, receive: Receive, patience: Patience, take: Callable[[int], None]) -> bytes:
+    """Return a call's body, as it came. Raises TooLarge, TooSlow, Gone, and what `take` raises.
+
+    take  hears of every part how large it is, as soon as it is there
+    """
     if scope["method"] == "GET":
         return b""
     try:
-        return await patience.wait(_read(receive))
+        return await patience.wait(_read(receive, take))
     except TimeoutError:
         raise TooSlow(f"The body did not come within {BODY_S:g} s") from None
 
 
-async def _read(receive: Receive) -> bytes:
+async def _read(receive: Receive, take: Callable[[int], None]) -> bytes:
     parts: list[bytes] = []
     size, more = 0, True
     while more:
@@ -103,6 +129,7 @@ async def _read(receive: Receive) -> bytes:
             raise Gone
         parts.append(message.get("body", b""))
         size += len(parts[-1])
+        take(len(parts[-1]))
         if size > MOST_BYTES:
             raise TooLarge(f"The body is over the limit of {MOST_BYTES} bytes")
         more = message.get("more_body", False)
@@ -154,7 +181,7 @@ async def answer(send: Send, told: Answer) -> None:
     ]
     if told.status == 503:
         headers.append((b"retry-after", b"2"))
-    if told.status in {408, 413, 415}:
+    if told.status in {404, 408, 413, 415}:
         headers.append((b"connection", b"close"))
     await send({"type": "http.response.start", "status": told.status, "headers": headers})
     await send({"type": "http.response.body", "body": told.body})

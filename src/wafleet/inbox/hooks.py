@@ -16,7 +16,7 @@ import structlog
 from prometheus_client import Counter
 from starlette.types import Receive, Scope, Send
 
-from wafleet.accounts import Callee, Callees
+from wafleet.accounts import OF_BUSINESS, Callee, Callees
 from wafleet.domain.errors import NotFound, Unavailable
 from wafleet.domain.ids import AccountId, TenantId
 from wafleet.domain.inbound import Inbound, Receipt
@@ -58,7 +58,7 @@ class Hooks:
         self, *, calls: Mapping[str, Calls], callees: Callees, takers: Takers, public_url: str | None = None
     ) -> None:
         self._calls, self._callees, self._takers = calls, callees, takers
-        self._public_url, self._held = public_url or "", 0
+        self._public_url, self._room = public_url or "", callers.Room(MOST_HELD)
         self._reading, self._storing = Patience(callers.BODY_S), Patience(STORED_S)
         self._counters: dict[tuple[str, int], Counter] = {}
 
@@ -85,16 +85,15 @@ class Hooks:
         counter.inc()
 
     async def _taken(self, place: Place, scope: Scope, receive: Receive) -> News:
-        size = callers.announced(scope)
-        if self._held + size > MOST_HELD or self._takers.waiting() > MOST_WAITING:
+        """Take a call. Nothing is read of one for an account that nobody has: it costs as little as it can."""
+        callers.check_announced(scope)
+        callee = await self._called(place)
+        if self._takers.waiting() > MOST_WAITING:
             raise Unavailable("Too much is under way: call again in a moment", code="busy")
-        self._held += size
-        try:
-            body = await callers.body_of(scope, receive, self._reading)
+        with self._room.share() as take:
+            body = await callers.body_of(scope, receive, self._reading, take)
             call = callers.call_of(scope, body, public_url=self._public_url, message=place.message)
-            return await self._stored(call, await self._called(place))
-        finally:
-            self._held -= size
+            return await self._stored(call, callee)
 
     async def _called(self, place: Place) -> Callee:
         callee = self._callees.known(place.transport, place.account)
@@ -135,12 +134,15 @@ class Hooks:
         """Return the accounts that each thing is about.
 
         One address may serve all numbers of a provider's account. News of other numbers goes to those accounts whose
-        own credentials prove the call as well, and to no others.
+        own credentials prove the call as well, and to no others. News of a business account that no account names is
+        about the one that was called, where that does not say whose it is.
         """
         own, of = (callee,), dict[str, Sequence[Callee]]()
         for number in {one.number for one in said} - callee.names - {""}:
             others = await self._callees.named(callee.transport, number)
             of[number] = [one for one in others if self._proves(call, one)]
+            if not of[number] and number.startswith(OF_BUSINESS) and not callee.business:
+                of[number] = own
             if not of[number]:
                 useless.labels(callee.transport, "unknown_number").inc()
                 log.warning("call_for_unknown_number", account=str(callee.account), number=number[:40])

@@ -30,6 +30,9 @@ SILENCE: Final = (
 )
 MOST_FIELDS: Final = 500
 MOST_BYTES: Final = 256 * 1024  # of a form; Twilio's have a few thousand
+# Behind an address at which Twilio calls. Without it a call is repeated once, and only where no connection was made: a
+# 503 would lose a customer's message. Source: https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides
+AGAIN: Final = "#rc=5&rp=ct,rt,5xx"
 _PORTS: Final = {"https": "443", "http": "80"}
 
 STATES: Final[Mapping[str, Sending]] = {

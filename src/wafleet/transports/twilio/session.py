@@ -21,12 +21,12 @@ from wafleet.transports.base import (
 from wafleet.transports.remedies import Patience, http_errors, named, open_errors, ping_errors
 from wafleet.transports.twilio import sender, writing
 from wafleet.transports.twilio.errors import PROVIDER, TABLE, told
+from wafleet.transports.twilio.hooks import AGAIN
 from wafleet.transports.twilio.search import Memory, Search
 from wafleet.transports.twilio.sender import Keys, Place
 from wafleet.transports.twilio.templates import Templates
 
 ENDED: Final = frozenset({"failed", "undelivered", "canceled"})
-RETRIES: Final = "#rc=5&rp=ct,rt,5xx"  # https://www.twilio.com/docs/usage/webhooks/webhooks-connection-overrides
 
 
 class TwilioSession:
@@ -127,7 +127,7 @@ class TwilioSession:
         if self._place.messaging_service_sid:
             form["MessagingServiceSid"] = self._place.messaging_service_sid
         if self._callbacks:
-            form["StatusCallback"] = f"{self._callbacks}/{out.id}{RETRIES}"
+            form["StatusCallback"] = f"{self._callbacks}/{out.id}{AGAIN}"
         return form
 
     async def _look(self) -> dict[str, Any]:
