@@ -145,7 +145,7 @@ def failures() -> str:
         "# Why a message was not sent",
         "A message that failed, or was tried in vain and waits, says why by one of these codes. The provider's own "
         "code and words stand in its `detail`. A code of a provider that is in no table here is `provider_code`: it "
-        "is not tried again, keeps its number, and is told in the log as `message.unknown_error`. That there "
+        "is not tried again, keeps its number, and is told as the event `provider.unknown_code`. That there "
         "is nothing to do holds while a message waits; one that has failed is to be sent again later.",
         _table(("reason", "what it means", "what to do"), rows),
         "## What providers' codes mean",

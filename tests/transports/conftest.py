@@ -7,7 +7,17 @@ from wafleet.simulator.client import connect
 from wafleet.simulator.server import serve
 from wafleet.simulator.wire import Wire
 from wafleet.simulator.world import World
+from wafleet.transports import unknown
 from wafleet.transports.simulated import Simulated
+from wafleet.transports.unknown import Unknown
+
+
+@pytest.fixture(autouse=True)
+def unknown_codes(monkeypatch: pytest.MonkeyPatch) -> Unknown:
+    """What one test met is nobody else's."""
+    codes = Unknown()
+    monkeypatch.setattr(unknown, "CODES", codes)
+    return codes
 
 
 @pytest.fixture

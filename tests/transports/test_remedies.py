@@ -31,6 +31,7 @@ from wafleet.transports.remedies import (
     ping_errors,
     retry_after,
 )
+from wafleet.transports.unknown import AGAIN_S, Code, Unknown
 from wafleet.transports.web import TooBig, answer, client, download, text
 
 TABLE = {
@@ -112,6 +113,19 @@ async def test_a_code_nobody_knows_is_told_in_the_log() -> None:
         error = named("acme", "4711", "new in this version", table=TABLE)
     assert (type(error), error.reason) == (Refused, "provider_code")
     assert [(one["event"], one["provider"], one["code"]) for one in logs] == [("message.unknown_error", "acme", "4711")]
+
+
+def test_a_code_that_comes_again_and_again_is_told_once_an_hour() -> None:
+    now = 0.0
+    codes = Unknown(clock=lambda: now)
+    with capture_logs() as logs:
+        for _ in range(3):
+            codes.met(Code("acme", "4711", "again"))
+        codes.met(Code("acme", "4712", "another"))
+        assert [one.code for one in codes.waiting] == ["4711", "4712"]
+        now = AGAIN_S
+        codes.met(Code("acme", "4711", "still"))
+    assert [one["code"] for one in logs] == [one.code for one in codes.waiting] == ["4711", "4712", "4711"]
 
 
 @pytest.mark.parametrize("body", [b"", b"{}", b"[]", b'{"id": 5}', b'{"id": ""}', b'{"id": "M', b"\xff\xfe", b"null"])

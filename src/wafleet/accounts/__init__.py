@@ -20,6 +20,7 @@ from wafleet.accounts.service import SESSIONS, Accounts
 from wafleet.accounts.settings import AccountSettings, Pace, Quiet, read_settings
 from wafleet.accounts.signs import Said, Signs
 from wafleet.accounts.summary import Filters, Fleet, FleetView, Totals
+from wafleet.accounts.unknown_codes import UnknownCodes
 from wafleet.accounts.webhook import WebhookView, webhook_url, webhook_view
 
 __all__ = [
@@ -59,6 +60,7 @@ __all__ = [
     "Statistics",
     "Totals",
     "Traffic",
+    "UnknownCodes",
     "WebhookView",
     "about",
     "fleet_file_from_data",

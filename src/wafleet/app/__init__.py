@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 
 from wafleet import clientlib
-from wafleet.accounts import ANSWERED, Accounts, Asks, Callees, Fleet, FleetFiles, LiveFleet, Said, Signs
+from wafleet.accounts import ANSWERED, Accounts, Asks, Callees, Fleet, FleetFiles, LiveFleet, Said, Signs, UnknownCodes
 from wafleet.app.faces import VERSION, build_faces
 from wafleet.app.motion import FILES, INBOX, in_motion
 from wafleet.app.parts import App, Engine, Slices
@@ -103,6 +103,7 @@ async def _slices(engine: Engine, settings: Settings, transports: Mapping[str, T
         live=live,
         signs=signs,
         callees=callees,
+        unknown_codes=UnknownCodes(db, told=engine.told),
         hooks=Hooks(
             calls={kind: one for kind, one in transports.items() if isinstance(one, Calls)},
             callees=callees,

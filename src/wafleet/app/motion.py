@@ -38,7 +38,7 @@ async def in_motion(
     engine.wakes.subscribe(INBOX, lambda _: handle.woken.set())
     engine.wakes.subscribe(FILES, lambda _: slices.files.wake())
     roles = settings.node.roles
-    loops: list[Loop] = [*slices.tenants.loops(), *slices.callees.loops()]
+    loops: list[Loop] = [*slices.tenants.loops(), *slices.callees.loops(), *slices.unknown_codes.loops()]
     running: list[Coroutine[Any, Any, None]] = [slices.outbox.run(), slices.inbox.run(), engine.wakes.run()]
     running += [slices.signs.batch.run(), slices.callees.batch.run()]
     if "lanes" in roles:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from fastapi import FastAPI
 
-from wafleet.accounts import Accounts, Asks, Callees, Fleet, FleetFiles, LiveFleet, Signs
+from wafleet.accounts import Accounts, Asks, Callees, Fleet, FleetFiles, LiveFleet, Signs, UnknownCodes
 from wafleet.config import Settings
 from wafleet.engine import bus
 from wafleet.engine.clock import Clock
@@ -50,6 +50,7 @@ class Slices:
     live: LiveFleet
     signs: Signs
     callees: Callees
+    unknown_codes: UnknownCodes
     hooks: Hooks
     lanes: Lanes
     outbox: Outbox

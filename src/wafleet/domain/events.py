@@ -32,6 +32,7 @@ class Kind(StrEnum):
     MESSAGE_UNKNOWN = "message.unknown"
     MESSAGE_CANCELLED = "message.cancelled"
     FLEET_CLIENT_OUTDATED = "fleet.client_outdated"
+    PROVIDER_UNKNOWN_CODE = "provider.unknown_code"
     NODE_STARTED = "node.started"
     NODE_STOPPED = "node.stopped"
     NODE_LOST = "node.lost"
@@ -62,6 +63,8 @@ MEANINGS: Final[Mapping[Kind, str]] = {
     Kind.MESSAGE_UNKNOWN: "Nobody can say whether it went out. data: message, reason",
     Kind.MESSAGE_CANCELLED: "It was cancelled while it waited. data: message",
     Kind.FLEET_CLIENT_OUTDATED: "WhatsApp refuses this version of the client, on every account. data: client",
+    Kind.PROVIDER_UNKNOWN_CODE: "A provider gave an error that wafleet does not know; told once an hour. "
+    "data: provider, code, detail",
     Kind.NODE_STARTED: "A node joined. data: node, version",
     Kind.NODE_STOPPED: "A node left in good order. data: node",
     Kind.NODE_LOST: "A node stopped renewing its leases. data: node",

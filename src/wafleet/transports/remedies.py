@@ -2,7 +2,7 @@
 
 Each provider's `errors.py` is a table from its code to a `Remedy`. Everything else is the same for all of them and
 stands here: what was never written is safe to try again, what has no readable answer may have been sent, and a code
-nobody knows is refused for good, keeps its number, and is told in the log.
+nobody knows is refused for good, keeps its number, and is told.
 """
 
 from collections.abc import Callable, Generator, Mapping
@@ -13,8 +13,8 @@ from email.utils import parsedate_to_datetime
 from typing import Final
 
 import httpx
-import structlog
 
+from wafleet.transports import unknown
 from wafleet.transports.base import (
     MaybeSent,
     NotSent,
@@ -25,9 +25,9 @@ from wafleet.transports.base import (
     SendError,
     Throttled,
 )
+from wafleet.transports.unknown import Code
 from wafleet.transports.web import now
 
-log = structlog.get_logger(__name__)
 LONGEST_DETAIL: Final = 500  # characters of a provider's words that are kept
 LONGEST_WAIT: Final = timedelta(hours=1)  # whatever a provider asks for: it is tried again by then
 FIRST_WAIT: Final = timedelta(seconds=1)
@@ -64,10 +64,10 @@ def detail(provider: str, told: Told) -> str:
 
 
 def remedy(provider: str, told: Told, table: Table) -> Remedy:
-    """Look a code up. One that nobody knows is refused for good, and told in the log so that somebody hears of it."""
+    """Look a code up. One that nobody knows is refused for good, and told so that somebody hears of it."""
     found = table.get(told.code)
     if found is None:
-        log.warning("message.unknown_error", provider=provider, code=told.code, words=told.words[:LONGEST_DETAIL])
+        unknown.CODES.met(Code(provider, told.code, told.words[:LONGEST_DETAIL]))
     return found or UNKNOWN
 
 
@@ -225,11 +225,11 @@ def _refused(provider: str, reply: httpx.Response, told: Told, table: Table, pat
     if known is None and status >= 500:
         return MaybeSent("no_answer", words)
     if known is None and not told.code:
-        return _by_status(status, words)
+        return _by_status(provider, status, words)
     return named(provider, told.code, told.words, table=table)
 
 
-def _by_status(status: int, words: str) -> SendError:
+def _by_status(provider: str, status: int, words: str) -> SendError:
     """An error without a code comes from whatever stands before the provider: a proxy, a firewall, a wrong address.
 
     So a 401 says nothing of the account's credentials: it is tried again, and nobody has to enter them anew.
@@ -238,7 +238,7 @@ def _by_status(status: int, words: str) -> SendError:
         return RefusedAccount("permission", words)
     if status == 408:
         return MaybeSent("no_answer", words)
-    log.warning("message.unknown_error", words=words)
+    unknown.CODES.met(Code(provider, f"HTTP {status}", words))
     return Refused("provider_code", words)
 
 
