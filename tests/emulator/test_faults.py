@@ -128,6 +128,18 @@ async def test_every_temporary_ban_has_its_code_and_its_end(emulator: Emulator, 
         await again.event("Connected")
 
 
+async def test_a_ban_whose_code_the_library_does_not_know_ends_its_call(emulator: Emulator, tmp_path: Path) -> None:
+    async with linked(emulator, tmp_path):
+        pass
+    strike(emulator, "banned", "105", lasts=3600)
+    async with client(emulator, tmp_path) as again:
+        await until(lambda: again.ended, "it goes on")
+        assert names(again) == []
+    end(emulator, "banned")
+    async with client(emulator, tmp_path) as again:
+        await again.event("Connected")
+
+
 async def test_too_many_starts_at_once_are_put_off(emulator: Emulator, tmp_path: Path) -> None:
     async with linked(emulator, tmp_path):
         pass

@@ -1,4 +1,4 @@
-"""What WhatsApp does to a linked number: the state it leads to, the reason that is told, and that there is a next step.
+"""What WhatsApp does to a linked number: the state it leads to, the reason that is told, and the next step.
 
 All accounts of this file live on one emulator; each test has a number of its own.
 """
@@ -56,31 +56,52 @@ async def one(network: Network) -> AsyncIterator[One]:
 
 
 ENDINGS = [
-    ("locked", {}, State.LOGGED_OUT, "locked", "403"),
-    ("replaced", {}, State.OFFLINE, "replaced", ""),
-    ("outdated", {}, State.OFFLINE, "outdated", "405"),
-    ("logged_out", {}, State.LOGGED_OUT, "logged_out", ""),
-    ("stream_error", {"detail": "599"}, State.OFFLINE, "stream_error", "599"),
-    ("stream_error", {"detail": "599 open"}, State.OFFLINE, "stream_error", "599"),
-    ("login_failure", {"detail": "400"}, State.OFFLINE, "refused_client", "400"),
-    ("login_failure", {"detail": "401"}, State.LOGGED_OUT, "logged_out", "401"),
-    ("login_failure", {"detail": "403"}, State.LOGGED_OUT, "locked", "403"),
-    ("login_failure", {"detail": "405"}, State.OFFLINE, "outdated", "405"),
-    ("login_failure", {"detail": "406"}, State.BLOCKED, "banned_for_good", "406"),
-    ("login_failure", {"detail": "409"}, State.OFFLINE, "refused_client", "409"),
+    ("locked", {}, State.LOGGED_OUT, "locked", "403", "Open WhatsApp on the phone"),
+    ("replaced", {}, State.OFFLINE, "replaced", "", "Close the other program"),
+    ("outdated", {}, State.OFFLINE, "outdated", "405", "Update wafleet"),
+    ("logged_out", {}, State.LOGGED_OUT, "logged_out", "", "Link it again"),
+    ("stream_error", {"detail": "599"}, State.OFFLINE, "stream_error", "599", "tell the makers of wafleet the detail"),
+    (
+        "stream_error",
+        {"detail": "599 open"},
+        State.OFFLINE,
+        "stream_error",
+        "599",
+        "tell the makers of wafleet the detail",
+    ),
+    (
+        "login_failure",
+        {"detail": "400"},
+        State.OFFLINE,
+        "refused_client",
+        "400",
+        "Look at the detail, and update wafleet",
+    ),
+    ("login_failure", {"detail": "401"}, State.LOGGED_OUT, "logged_out", "401", "Link it again"),
+    ("login_failure", {"detail": "403"}, State.LOGGED_OUT, "locked", "403", "Open WhatsApp on the phone"),
+    ("login_failure", {"detail": "405"}, State.OFFLINE, "outdated", "405", "Update wafleet"),
+    ("login_failure", {"detail": "406"}, State.BLOCKED, "banned_for_good", "406", "Ask WhatsApp for a review"),
+    (
+        "login_failure",
+        {"detail": "409"},
+        State.OFFLINE,
+        "refused_client",
+        "409",
+        "Look at the detail, and update wafleet",
+    ),
 ]
 
 
-@pytest.mark.parametrize(("fault", "how", "state", "reason", "words"), ENDINGS)
+@pytest.mark.parametrize(("fault", "how", "state", "reason", "words", "step"), ENDINGS)
 async def test_every_ending_has_its_state_its_reason_and_its_next_step(
-    one: One, fault: str, how: dict[str, str], state: State, reason: str, words: str
+    one: One, fault: str, how: dict[str, str], state: State, reason: str, words: str, step: str
 ) -> None:
     one.fault(fault, **how)
     told, detail, until_ = await one.ended()
     assert (leads_to(told), told) == (state, reason)
     assert words in detail
     assert until_ is None
-    assert REASONS[told].next_step
+    assert step in REASONS[told].next_step
     await one.session.close()
     assert len(one.heard.ends) == 1
 
@@ -90,6 +111,7 @@ async def test_every_temporary_ban_is_told_with_its_cause_and_its_end(one: One) 
     reason, detail, ends = await one.ended()
     assert (leads_to(reason), reason) == (State.BLOCKED, "banned")
     assert BANS["101"] in detail
+    assert "Wait until the ban ends" in REASONS[reason].next_step
     assert timedelta(minutes=50) < ends - datetime.now(UTC) <= timedelta(hours=1)
     for code in sorted(BANS):
         one.fault("banned", detail=code, lasts=3600)
@@ -112,7 +134,7 @@ async def test_trouble_of_whatsapps_own_ends_the_session_only_when_it_lasts(
     reason, detail, _ = await one.ended()
     assert (leads_to(reason), reason) == (State.OFFLINE, "network")
     assert "no connection" in detail
-    assert REASONS[reason].next_step
+    assert "it is tried again" in REASONS[reason].next_step
 
 
 @pytest.mark.parametrize(("fault", "detail"), [("disconnect", ""), ("abort", ""), ("stream_error", "503")])
