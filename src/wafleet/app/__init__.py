@@ -22,7 +22,7 @@ from wafleet.engine.postgres import open_postgres
 from wafleet.engine.secrets import MasterKey, load_or_create_key, open_secrets
 from wafleet.engine.wakes import Wakes
 from wafleet.flows import Flows
-from wafleet.inbox import Files, Hooks, Inbox, SessionTraffic, takers
+from wafleet.inbox import Files, Gaps, Hooks, Inbox, SessionTraffic, takers
 from wafleet.media import MediaStore, place
 from wafleet.outbox import Lanes, Outbox
 from wafleet.tenants import Auth, Tenants
@@ -88,8 +88,8 @@ async def _slices(engine: Engine, settings: Settings, transports: Mapping[str, T
     outbox = Outbox(db=db, clock=clock, wakes=wakes, transports=transports, settings=settings.outbox)
     inbox = Inbox(db, woken=lambda: wakes.wake(INBOX), files=lambda: wakes.wake(FILES), most=settings.inbox.batch)
     lanes = _lanes(engine, settings, media)
-    signs = Signs(db, changed=accounts.wake)
-    live = _live(engine, settings, transports, SessionTraffic(inbox, lanes), signs)
+    gaps, signs = Gaps(db, inbox=inbox, clock=clock), Signs(db, changed=accounts.wake)
+    live = _live(engine, settings, transports, SessionTraffic(inbox, lanes, gaps), signs)
     callees = Callees(db, clock=clock, secrets=engine.secrets)
     password = settings.admin_password.get_secret_value() if settings.admin_password else None
     return Slices(

@@ -3,6 +3,7 @@
 from wafleet.inbox.accept import Inbox
 from wafleet.inbox.conversations import Change, Conversations, Narrow
 from wafleet.inbox.files import Files
+from wafleet.inbox.gaps import Gaps
 from wafleet.inbox.hooks import PREFIX as HOOKS
 from wafleet.inbox.hooks import Hooks, Takers
 from wafleet.inbox.ledger import Ledger, Ledgers, Line, Sums
@@ -16,6 +17,7 @@ __all__ = [
     "Conversation",
     "Conversations",
     "Files",
+    "Gaps",
     "Hooks",
     "Inbox",
     "Ledger",

@@ -6,6 +6,7 @@ from wafleet.accounts import Live, Said, Signs
 from wafleet.domain.ids import AccountId
 from wafleet.domain.inbound import Inbound, Receipt
 from wafleet.inbox.accept import Inbox
+from wafleet.inbox.gaps import Gaps
 from wafleet.inbox.hooks import Takers
 from wafleet.outbox import Lanes
 from wafleet.transports.calls import Sign
@@ -14,8 +15,8 @@ from wafleet.transports.calls import Sign
 class SessionTraffic:
     """Hands what sessions hear to the slices that store it."""
 
-    def __init__(self, inbox: Inbox, lanes: Lanes) -> None:
-        self._inbox, self._lanes = inbox, lanes
+    def __init__(self, inbox: Inbox, lanes: Lanes, gaps: Gaps) -> None:
+        self._inbox, self._lanes, self._gaps = inbox, lanes, gaps
 
     def received(self, live: Live, inbound: Inbound) -> "asyncio.Future[bool]":
         return self._inbox.accept(live.tenant, live.account, inbound)
@@ -25,9 +26,11 @@ class SessionTraffic:
 
     async def opened(self, live: Live) -> None:
         await self._lanes.opened(live)
+        self._gaps.look(live)
 
     def closed(self, live: Live) -> None:
         self._lanes.closed(live)
+        self._gaps.leave(live)
 
 
 def takers(inbox: Inbox, lanes: Lanes, signs: Signs) -> Takers:

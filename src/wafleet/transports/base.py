@@ -181,6 +181,15 @@ class Asks(Protocol):
         ...
 
 
+@runtime_checkable
+class Recalls(Protocol):
+    """A session whose network lists what customers wrote, also what nobody here could be told."""
+
+    async def since(self, at: datetime) -> list[Inbound]:
+        """List customers' messages since then, oldest first; a network may not go back so far. Raises SendError."""
+        ...
+
+
 class KeepsMedia(Protocol):
     """Where a transport puts files that customers sent."""
 

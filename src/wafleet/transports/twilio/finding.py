@@ -41,16 +41,21 @@ def listed(resource: Mapping[str, Any]) -> Listed | None:
     """Read one message of the list; None for one that came in. Raises LookupError, TypeError or ValueError."""
     if str(resource.get("direction", "")).startswith("inbound"):
         return None
-    when = parsedate_to_datetime(web.text(resource["date_created"]))
     return Listed(
         sid=str(resource["sid"]),
         to=phone(str(resource["to"])),
         body=_plain(str(resource.get("body") or "")),
         files=int(resource.get("num_media") or 0),
         state=STATES.get(str(resource.get("status")), Sending.SENT),
-        at=when if when.tzinfo is not None else when.replace(tzinfo=UTC),
+        at=created(resource),
         told=Told(str(resource.get("error_code") or ""), str(resource.get("error_message") or "")),
     )
+
+
+def created(resource: Mapping[str, Any]) -> datetime:
+    """Read when Twilio took a message. Raises LookupError, TypeError or ValueError."""
+    when = parsedate_to_datetime(web.text(resource["date_created"]))
+    return when if when.tzinfo is not None else when.replace(tzinfo=UTC)
 
 
 def matched(

@@ -2,11 +2,13 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from datetime import datetime
 from typing import Any, Final
 
 import httpx
 
 from wafleet.domain.ids import MessageId
+from wafleet.domain.inbound import Inbound
 from wafleet.transports import web
 from wafleet.transports.base import (
     Doubt,
@@ -19,7 +21,7 @@ from wafleet.transports.base import (
     RefusedAccount,
 )
 from wafleet.transports.remedies import Patience, http_errors, named, open_errors, ping_errors
-from wafleet.transports.twilio import sender, writing
+from wafleet.transports.twilio import recalling, sender, writing
 from wafleet.transports.twilio.errors import PROVIDER, TABLE, told
 from wafleet.transports.twilio.hooks import AGAIN
 from wafleet.transports.twilio.search import Memory, Search
@@ -87,6 +89,10 @@ class TwilioSession:
     async def find(self, messages: Sequence[Doubt]) -> Mapping[MessageId, Found | None]:
         """Look for messages in Twilio's list; one about which too little is known is left out. Raises SendError."""
         return await self._search.find(messages)
+
+    async def since(self, at: datetime) -> list[Inbound]:
+        """List what customers wrote since then, oldest first. Raises SendError."""
+        return await recalling.lately(self._page, messages=self._messages, phone=self._number.phone, since=at)
 
     async def ping(self) -> None:
         """Return when Twilio answers, or lately did. Raises ConnectionError.
