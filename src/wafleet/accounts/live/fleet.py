@@ -81,7 +81,7 @@ class LiveFleet:
         self.holdings = Holdings(db=db, clock=clock, node=node, sessions=opener, held=held)
         self._keep_alive = KeepAlive(clock=clock, settings=keep_alive, held=held)
         self._activity = Activity(db=db, clock=clock, held=held)
-        self._tidying = Tidying(db, transports=transports, held=held)
+        self._tidying = Tidying(db, node=node.name, keyring=self._keyring, transports=transports, held=held)
         self._asking = Asking(db, held=held, answered=answered)
         self._look = Loop(name="sessions.look", turn=self.holdings.look, every=timedelta(seconds=1))
         self.holdings.freed = self._look.woken.set

@@ -45,6 +45,11 @@ class Keyring:
         secret = self._secrets.decrypt(keys.credentials or b"", about=about)
         return Opened(secret, self._settings(held, keys.private), keys.transport)
 
+    async def stored(self, account: AccountId) -> bytes:
+        """Return the credentials of an account that need not be held here. Raises SecretError."""
+        keys = await self.batch.put(account)
+        return self._secrets.decrypt(keys.credentials or b"", about=account.bytes)
+
     async def settings(self, held: Held) -> Mapping[str, object]:
         """Return an account's settings in plain, as a transport needs them to link it."""
         if not private.needed(held.row.settings):

@@ -230,6 +230,17 @@ async def without_a_session(tx: Tx, *, accounts: Sequence[AccountId], transport:
     return [AccountId(row[0]) for row in await tx.tuples(sql, accounts=list(accounts), transport=transport)]
 
 
+async def run_elsewhere(tx: Tx, *, accounts: Sequence[AccountId], transport: str, node: str) -> list[AccountId]:
+    """Return those of `accounts` that another node runs on this transport."""
+    sql = """
+        select a.id from accounts a join leases l on l.name = 'account:' || a.id
+         where a.id = any(%(accounts)s) and a.transport = %(transport)s and a.credentials is not null
+           and l.holder <> %(node)s and l.expires_at > now()
+    """
+    rows = await tx.tuples(sql, accounts=list(accounts), transport=transport, node=node)
+    return [AccountId(row[0]) for row in rows]
+
+
 async def client_refused(tx: Tx, *, client: str) -> bool:
     """Note that WhatsApp refuses a client, with its event the first time. True: this was the first time."""
     sql = """

@@ -1,14 +1,17 @@
 """Removes what transports keep on this disk for accounts that are gone, have moved, or whose linking was cut short."""
 
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from typing import Protocol, cast
 
 import structlog
 
 from wafleet.accounts.live import store
 from wafleet.accounts.live.held import Held
+from wafleet.accounts.live.keyring import Keyring
 from wafleet.domain.ids import AccountId
 from wafleet.engine.db import Db
+from wafleet.engine.secrets import SecretError
 from wafleet.transports.base import Transport
 
 log = structlog.get_logger(__name__)
@@ -25,12 +28,27 @@ class KeepsFolders(Protocol):
         """Remove it, unless the account is in use."""
         ...
 
+    async def kept(self, account: AccountId, credentials: bytes) -> None:
+        """Learn which credentials are stored, so that what is not needed beside them may go."""
+        ...
+
 
 class Tidying:
-    """Goes through what is left on this disk. What an account may still need stays."""
+    """Goes through what is left on this disk. What an account may still need stays.
 
-    def __init__(self, db: Db, *, transports: Mapping[str, Transport], held: Mapping[AccountId, Held]) -> None:
-        self._db, self._held = db, held
+    node  this one's name: of accounts that others run, the keys need not lie here in plain as well
+    """
+
+    def __init__(
+        self,
+        db: Db,
+        *,
+        node: str,
+        keyring: Keyring,
+        transports: Mapping[str, Transport],
+        held: Mapping[AccountId, Held],
+    ) -> None:
+        self._db, self._node, self._keyring, self._held = db, node, keyring, held
         self._keeping = {kind: cast("KeepsFolders", one) for kind, one in transports.items() if hasattr(one, "left")}
 
     async def turn(self) -> None:
@@ -41,10 +59,14 @@ class Tidying:
                 continue
             async with self._db.fleet_tx() as tx:
                 done = await store.without_a_session(tx, accounts=left, transport=kind)
+                elsewhere = await store.run_elsewhere(tx, accounts=left, transport=kind, node=self._node)
             for account in done:
                 if not self._holds(account, kind):
                     log.info("account_folder_removed", account=str(account))
                     await one.forget(account)
+            for account in elsewhere:
+                with suppress(SecretError):
+                    await one.kept(account, await self._keyring.stored(account))
 
     def _holds(self, account: AccountId, kind: str) -> bool:
         held = self._held.get(account)
