@@ -68,7 +68,8 @@ REASONS: Final[Mapping[str, Reason]] = {
     "scan": Reason("The QR code waits for the phone.", "On the phone: Linked devices, Link a device, scan the code."),
     "passkey": Reason(
         "WhatsApp asks for a passkey before it links this phone.",
-        "Confirm the passkey on the phone when it asks, then link again; or use a gateway or the Cloud API instead.",
+        "Confirm it on the phone when that asks, or in the dashboard of the gateway that holds the number, then link "
+        "again. The Cloud API needs none.",
         False,
     ),
     "link_expired": Reason("Nobody scanned the QR code in time.", "Start linking again with the phone at hand.", False),

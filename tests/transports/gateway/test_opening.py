@@ -116,6 +116,35 @@ async def test_a_phone_that_is_linked_already_needs_no_code(standin: Standin, ga
     assert not heard.pairings
 
 
+async def test_a_session_that_is_there_already_is_told_where_to_call_and_keeps_the_rest(
+    standin: Standin, gateway: Gateway
+) -> None:
+    other = {"url": "https://crm.test/hook", "events": ["message"]}
+    before = {"webhooks": [other, {"url": "https://old.test", "events": ["*"]}], "proxy": {"server": "proxy.test"}}
+    session = await standin.sessions.take("shop", PHONE, before)
+    account, heard = at(), Heard()
+    await gateway.link(account, heard)
+    *kept, own = session.config["webhooks"]
+    assert kept == before["webhooks"]
+    assert (own["url"], own["hmac"]) == (f"https://wafleet.test/hooks/gateway/{account.id}", {"key": "another-key"})
+    assert session.config["proxy"] == before["proxy"]
+    assert (session.status, heard.pairings) == ("WORKING", [])
+    own["hmac"] = {"key": "the key of last year"}
+    await gateway.link(account, heard)
+    assert [one["url"] for one in session.config["webhooks"]] == [*(one["url"] for one in kept), own["url"]]
+    assert session.config["webhooks"][-1]["hmac"] == {"key": "another-key"}
+
+
+async def test_a_session_that_calls_us_already_is_not_started_anew(standin: Standin, gateway: Gateway) -> None:
+    account = at()
+    session = await standin.sessions.take("shop", PHONE)
+    await gateway.link(account, Heard())
+    config, history = session.config, list(session.history)
+    await gateway.link(account, Heard())
+    assert session.config is config
+    assert session.history == history
+
+
 async def test_linking_that_is_cancelled_shows_no_more_codes(standin: Standin, gateway: Gateway) -> None:
     heard = Heard()
     linking = asyncio.create_task(gateway.link(at(), heard))

@@ -1,5 +1,6 @@
 """Requests of one gateway's session, and what it answers."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import httpx
@@ -51,17 +52,17 @@ class Client:
 class Known:
     """What a gateway says about one of its sessions."""
 
-    __slots__ = ("phone", "status")
+    __slots__ = ("config", "phone", "status")
 
-    def __init__(self, status: str, phone: str = "") -> None:
-        self.status, self.phone = status, phone
+    def __init__(self, status: str, phone: str = "", config: Mapping[str, Any] | None = None) -> None:
+        self.status, self.phone, self.config = status, phone, config or {}
 
     @classmethod
     def read(cls, said: dict[str, Any]) -> "Known":
         """Read the answer of a gateway. Raises ValueError."""
-        me = said.get("me")
+        me, config = said.get("me"), said.get("config")
         who = identity(obj(me).get("id")) if me else ""
-        return cls(text(said.get("status")), who if who.startswith("+") else "")
+        return cls(text(said.get("status")), who if who.startswith("+") else "", obj(config) if config else None)
 
     @property
     def works(self) -> bool:

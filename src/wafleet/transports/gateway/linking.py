@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, Final
 
@@ -12,7 +13,7 @@ from wafleet.transports.gateway.client import SESSION, Client, Known
 from wafleet.transports.gateway.errors import PROVIDER, TABLE, told
 from wafleet.transports.gateway.hooks import EVENTS
 from wafleet.transports.remedies import open_errors
-from wafleet.transports.web import answer, now, text
+from wafleet.transports.web import answer, now, objs, text
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +27,7 @@ _STARTS: Final = {states.STOPPED: "start", states.FAILED: "restart"}
 class Attempt:
     """One attempt to link a phone.
 
-    hook  where the gateway is to call us; a session that is there already keeps its own settings
+    hook  where the gateway is to call us: it is told so, also of a session that is there already, which keeps all else
     """
 
     def __init__(self, asked: Client, number: Number, shown: LinkListener, *, hook: str, look_s: float) -> None:
@@ -72,10 +73,22 @@ class Attempt:
             known = Known("") if reply.status_code == _UNKNOWN else Known.read(answer(reply))
         if not known.status:
             return await self._made()
-        if (start := _STARTS.get(known.status)) is None:
-            return known
-        await self._asked.order(start)
-        return Known(states.STARTING)
+        changed = await self._told_where_to_call(known.config)
+        if start := _STARTS.get(known.status):
+            await self._asked.order(start)
+        return Known(states.STARTING) if start or changed else known
+
+    async def _told_where_to_call(self, config: Mapping[str, Any]) -> bool:
+        """Add our webhook to a session that does not have it as it must be. The gateway then starts the session anew."""
+        own = self._webhook()
+        webhooks = objs(config.get("webhooks") or [])
+        if own is None or any(_calls_as(one, own) for one in webhooks):
+            return False
+        others = [one for one in webhooks if one.get("url") != own["url"]]
+        body = {"config": {**config, "webhooks": [*others, own]}}
+        with open_errors(PROVIDER, table=TABLE, read=told):
+            await self._asked.tell("PUT", SESSION, body)
+        return True
 
     async def _made(self) -> Known:
         body: dict[str, Any] = {"name": self._asked.place.session, "start": True, "config": self._config()}
@@ -84,14 +97,17 @@ class Attempt:
         return Known(states.STARTING)
 
     def _config(self) -> dict[str, Any]:
+        own = self._webhook()
         config: dict[str, Any] = {"metadata": {"phone": self._number.phone}}
-        if self._hook:
-            hook: dict[str, Any] = {"url": self._hook, "events": [one for one in EVENTS if one != "message.any"]}
-            hook["retries"] = {"policy": "exponential", "delaySeconds": 2, "attempts": 15}
-            if self._asked.place.keys.hmac:
-                hook["hmac"] = {"key": self._asked.place.keys.hmac}
-            config["webhooks"] = [hook]
-        return config
+        return config if own is None else config | {"webhooks": [own]}
+
+    def _webhook(self) -> dict[str, Any] | None:
+        """Describe how the gateway is to call us; None: nobody told us our public address."""
+        if not self._hook:
+            return None
+        hook: dict[str, Any] = {"url": self._hook, "events": [one for one in EVENTS if one != "message.any"]}
+        hook["retries"] = {"policy": "exponential", "delaySeconds": 2, "attempts": 15}
+        return hook | ({"hmac": {"key": key}} if (key := self._asked.place.keys.hmac) else {})
 
     async def _show(self) -> None:
         with contextlib.suppress(OpenError), open_errors(PROVIDER, table=TABLE, read=told):
@@ -130,6 +146,13 @@ class Attempt:
                     known = await self._asked.session()
                 if known.status in {states.SCAN, states.STARTING}:
                     await self._asked.order("stop")
+
+
+def _calls_as(known: Mapping[str, Any], wanted: Mapping[str, Any]) -> bool:
+    """Tell whether a webhook calls where, of what and signed as another one does; it may tell of more."""
+    events = set(known.get("events") or [])
+    whole = "*" in events or events.issuperset(wanted["events"])
+    return whole and all((known.get(name) or None) == wanted.get(name) for name in ("url", "hmac"))
 
 
 def check_phone(known: Known, number: Number) -> None:
