@@ -26,6 +26,7 @@ class Kind:
 TRANSPORTS = {
     "simulated": Kind(Capabilities(contents=frozenset({"text"}), linking=frozenset({"qr"}))),
     "entered": Kind(Capabilities(contents=frozenset({"text"}))),
+    "gateway": Kind(Capabilities(contents=frozenset({"text"}), keyed=True)),
 }
 
 

@@ -129,6 +129,24 @@ async def test_a_file_counts_as_a_whole_or_not_at_all(files: FleetFiles, account
     assert (await accounts.list(FLEET_CALLER)).items == [taken]
 
 
+async def test_credentials_of_a_provider_are_stored_in_one_spelling_and_compared_by_what_they_say(
+    files: FleetFiles, accounts: Accounts, db: Db
+) -> None:
+    def written(secrets: str) -> FleetFile:
+        account = "{phone: +971501111111, name: A, transport: gateway, credentials: " + secrets + "}"
+        return read("tenants: [{name: B, accounts: [" + account + "]}]")
+
+    await files.apply(FLEET_CALLER, written("{hmac_key: two, api_key: one}"))
+    async with db.fleet_tx() as tx:
+        kept = (await tx.value("select credentials from accounts"))[16:][::-1]  # as `Mirror` encrypts
+    assert kept == b'{"apiKey":"one","hmacKey":"two"}'
+    assert done(await files.apply(FLEET_CALLER, written("{api_key: one, hmacKey: two}"))) == [("unchanged", "A")]
+    assert done(await files.apply(FLEET_CALLER, written("{apiKey: other, hmacKey: two}"))) == [("update", "A")]
+    with pytest.raises(Invalid) as refused:
+        await files.apply(FLEET_CALLER, written("{apiKey: '', hmacKey: two}"))
+    assert refused.value.field == "tenants[0].accounts[0].credentials.apiKey"
+
+
 async def test_credentials_come_from_the_environment_and_are_compared(files: FleetFiles, accounts: Accounts) -> None:
     text = (
         "tenants: [{name: B, accounts: [{phone: +971501111111, name: A, transport: entered, credentials: '${KEY}'}]}]"

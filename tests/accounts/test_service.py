@@ -83,7 +83,7 @@ async def test_a_wrong_field_is_named(accounts: Accounts, broker: Office, field:
 
 
 async def test_an_unknown_transport_is_refused_with_those_there_are(accounts: Accounts, broker: Office) -> None:
-    with pytest.raises(Invalid, match="use one of entered, simulated") as refused:
+    with pytest.raises(Invalid, match="use one of entered, gateway, simulated") as refused:
         await accounts.create(broker.caller, fields(transport="pigeon"))
     assert refused.value.field == "transport"
 

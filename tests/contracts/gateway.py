@@ -17,7 +17,7 @@ from wafleet.simulator.world import World
 from wafleet.transports.base import LinkListener, Number, Pairing
 from wafleet.transports.gateway import Gateway
 
-KEYS = json.dumps({"api_key": "a-key", "hmac_key": "another-key"}).encode()
+KEYS = json.dumps({"apiKey": "a-key", "hmacKey": "another-key"}).encode()
 _QUICK_RETRIES = {"policy": "constant", "delaySeconds": 0.05, "attempts": 1000}
 _EVENTS = ["session.status", "message", "message.ack", "message.reaction", "message.edited", "message.revoked"]
 _ALONE = {"replaced", "login_failure", "banned", "locked", "outdated"}  # the gateway says less of these than happens
@@ -28,7 +28,7 @@ class GatewaySubject(Subject):
     knows_what_never_left = False  # a gateway that is slow may still send
     acknowledges = False
     keeps_files = True
-    wrong = json.dumps({"api_key": "no key"}).encode()
+    wrong = json.dumps({"apiKey": "no key"}).encode()
     alike = frozenset({"audio", "sticker"})
 
     def __init__(self, world: World, transport: Hooked, standin: Standin, hooks: str) -> None:

@@ -22,7 +22,7 @@ looks only at the tenants that the file names. Tenants are added, never removed.
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any, Final, Literal, cast
 
@@ -32,6 +32,7 @@ from msgspec import UNSET, UnsetType
 from wafleet.accounts import core_yaml
 from wafleet.accounts.model import Checked, Fields, checked, hint
 from wafleet.accounts.private import HIDDEN
+from wafleet.accounts.providers import check_credentials
 from wafleet.accounts.settings import convert
 from wafleet.domain.errors import Conflict, Invalid
 from wafleet.domain.ids import AccountId, TenantId
@@ -198,7 +199,7 @@ def _change(wanted: Wanted, now: Standing | None) -> Change:
     if now.tenant.casefold() != wanted.tenant.casefold():
         sentence = f"{wanted.at}phone: this number belongs to the tenant {now.tenant!r}; remove it there first"
         raise Conflict(sentence, code="phone_taken")
-    fields = tuple(_differences(new, now))
+    fields = tuple(_differences(_as_stored(new, now, wanted.at), now))
     return Change(
         action=Action.UPDATE if fields else Action.UNCHANGED,
         kind="account",
@@ -208,6 +209,14 @@ def _change(wanted: Wanted, now: Standing | None) -> Change:
         account=now.id,
         fields=fields,
     )
+
+
+def _as_stored(new: Checked, now: Standing, at: str) -> Checked:
+    """Write credentials as they are stored, so that only others count as a change. Raises Invalid."""
+    if new.credentials is None:
+        return new
+    transport = new.transport or now.transport
+    return replace(new, credentials=check_credentials(transport, new.credentials, field=f"{at}credentials"))
 
 
 def _differences(new: Checked, now: Standing) -> Iterator[FieldChange]:

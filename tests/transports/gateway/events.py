@@ -8,7 +8,7 @@ from typing import Any, Final
 from wafleet.transports.calls import Call
 
 KEY: Final = "my-secret-key"
-KEYS: Final = json.dumps({"api_key": "k", "hmac_key": KEY}).encode()
+KEYS: Final = json.dumps({"apiKey": "k", "hmacKey": KEY}).encode()
 SETTINGS: Final = {"gateway": {"session": "shop", "url": "http://gateway.test"}}
 WHO: Final = "971550000001@c.us"
 

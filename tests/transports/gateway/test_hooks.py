@@ -54,8 +54,8 @@ def test_the_example_of_the_documents_is_genuine() -> None:
         ({"x-webhook-hmac": "0" * 128}, KEYS),
         ({"x-webhook-hmac": "é"}, KEYS),
         ({"x-webhook-hmac-algorithm": "sha1"}, KEYS),
-        ({}, json.dumps({"api_key": "k"}).encode()),
-        ({}, json.dumps({"api_key": "k", "hmac_key": "another"}).encode()),
+        ({}, json.dumps({"apiKey": "k"}).encode()),
+        ({}, json.dumps({"apiKey": "k", "hmacKey": "another"}).encode()),
         ({}, b"nonsense"),
     ],
 )

@@ -75,7 +75,7 @@ async def test_another_numbers_session_is_not_ours(standin: Standin, gateway: Ga
 
 async def test_what_is_missing_or_wrong_has_its_reason(standin: Standin, gateway: Gateway) -> None:
     assert (await refused(gateway, at("nobody"))).reason == "sender_missing"
-    assert (await refused(gateway, at(), b'{"api_key": "wrong"}')).reason == "credentials"
+    assert (await refused(gateway, at(), b'{"apiKey": "wrong"}')).reason == "credentials"
     assert (await refused(gateway, at(url="http://127.0.0.1:9"))).reason == "network"
     assert (await refused(gateway, at(url="no address"))).reason in {"network", "connect_timeout"}
     async with Gateway() as nowhere:

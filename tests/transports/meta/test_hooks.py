@@ -139,11 +139,6 @@ def test_secrets_are_not_in_what_shows_them() -> None:
         assert secret not in str(KEYS)
 
 
-def test_the_names_of_the_product_and_those_of_meta_are_read_alike() -> None:
-    ours = {"access_token": TOKEN, "app_secret": SECRET, "verify_token": VERIFY}
-    assert keys_of(json.dumps(ours).encode()) == KEYS
-
-
 # --- statuses
 
 

@@ -41,7 +41,7 @@ class _Event:
 def check(call: Call, credentials: bytes) -> None:
     """Return when the gateway that has our key sent this. Raises Forged."""
     try:
-        key = Keys.read(credentials).hmac
+        key = Keys.read(credentials).hmac_key
     except ValueError:
         key = ""
     if not key:

@@ -79,7 +79,7 @@ class Attempt:
         return Known(states.STARTING) if start or changed else known
 
     async def _told_where_to_call(self, config: Mapping[str, Any]) -> bool:
-        """Add our webhook to a session that does not have it as it must be. The gateway then starts the session anew."""
+        """Add our webhook to a session that does not have it as it must be; then the gateway starts it anew."""
         own = self._webhook()
         webhooks = objs(config.get("webhooks") or [])
         if own is None or any(_calls_as(one, own) for one in webhooks):
@@ -107,7 +107,7 @@ class Attempt:
             return None
         hook: dict[str, Any] = {"url": self._hook, "events": [one for one in EVENTS if one != "message.any"]}
         hook["retries"] = {"policy": "exponential", "delaySeconds": 2, "attempts": 15}
-        return hook | ({"hmac": {"key": key}} if (key := self._asked.place.keys.hmac) else {})
+        return hook | ({"hmac": {"key": key}} if (key := self._asked.place.keys.hmac_key) else {})
 
     async def _show(self) -> None:
         with contextlib.suppress(OpenError), open_errors(PROVIDER, table=TABLE, read=told):

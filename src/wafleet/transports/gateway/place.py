@@ -1,35 +1,35 @@
 """Where an account's gateway is, what it calls the account, and the keys to it."""
 
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Self, cast
 from urllib.parse import quote
 
 import httpx
+import msgspec
 
 from wafleet.transports.base import Number, OpenError
-from wafleet.transports.web import obj
 
 
-@dataclass(frozen=True, slots=True)
-class Keys:
+class Keys(msgspec.Struct, frozen=True, rename="camel"):
     """What proves us to the gateway, and the gateway to us."""
 
-    api: str = field(repr=False)
-    hmac: str = field(default="", repr=False)
+    api_key: str
+    hmac_key: str = ""
+
+    def __repr__(self) -> str:
+        return "Keys(***)"
 
     @classmethod
     def read(cls, credentials: bytes) -> Self:
         """Read stored credentials. Raises ValueError."""
-        stored = obj(json.loads(credentials))
-        api, hmac = (stored.get(long) or stored.get(short) for long, short in _NAMES)
-        if not (isinstance(api, str) and api):
+        try:
+            found = msgspec.json.decode(credentials, type=cls)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            raise ValueError("no JSON object of texts") from None
+        if not found.api_key:
             raise ValueError("no API key")
-        return cls(api, hmac if isinstance(hmac, str) else "")
-
-
-_NAMES = (("api_key", "apiKey"), ("hmac_key", "hmacKey"))
+        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +56,7 @@ class Place:
     def request(self, http: httpx.AsyncClient, method: str, path: str, **more: Any) -> httpx.Request:
         """Make a request of this gateway; `{session}` in its path stands for the session's name."""
         path = path.replace("{session}", quote(self.session, safe=""))
-        return http.build_request(method, self.url + path, headers={"X-Api-Key": self.keys.api}, **more)
+        return http.build_request(method, self.url + path, headers={"X-Api-Key": self.keys.api_key}, **more)
 
 
 def own_settings(settings: Mapping[str, object]) -> Mapping[str, Any]:

@@ -60,9 +60,9 @@ def check(call: Call, keys: Keys) -> None:
         _check_challenge(call, keys)
         return
     name, _, given = call.headers.get(SIGNATURE, "").strip().partition("=")
-    if not keys.secret:
+    if not keys.app_secret:
         raise Forged("This account has no app secret, so that nothing can be proved: enter it, as Meta shows it")
-    made = hmac.digest(keys.secret.encode(), call.body, hashlib.sha256).hex()
+    made = hmac.digest(keys.app_secret.encode(), call.body, hashlib.sha256).hex()
     if name != "sha256" or not hmac.compare_digest(made.encode(), given.lower().encode()):
         raise Forged("The signature is not Meta's for this account: compare the app secret")
 
@@ -70,8 +70,8 @@ def check(call: Call, keys: Keys) -> None:
 def _check_challenge(call: Call, keys: Keys) -> None:
     asked = _query(call)
     given = asked.get("hub.verify_token", "")
-    matches = hmac.compare_digest(given.encode(), keys.verify.encode())
-    if asked.get("hub.mode") != "subscribe" or not keys.verify or not matches:
+    matches = hmac.compare_digest(given.encode(), keys.verify_token.encode())
+    if asked.get("hub.mode") != "subscribe" or not keys.verify_token or not matches:
         raise Forged("The verify token is not this account's: enter the same at Meta and here")
 
 

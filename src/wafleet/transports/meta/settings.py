@@ -1,28 +1,26 @@
 """What an account on the Cloud API needs: its secrets, and which number it is at Meta."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import cast
 
 import msgspec
 
+from wafleet.transports.base import OpenError
 
-@dataclass(frozen=True, slots=True)
-class Keys:
+
+class Keys(msgspec.Struct, frozen=True, rename="camel"):
     """One account's secrets. They are never part of a text: not of an error, a log line or a representation."""
 
-    token: str  # of a system user, with the rights whatsapp_business_messaging and whatsapp_business_management
-    secret: str  # of the app: Meta signs what it sends with it
-    verify: str  # what we told Meta when we entered our webhook's address
+    access_token: str = ""  # of a system user, with the rights to send messages and to manage the business account
+    app_secret: str = ""  # Meta signs what it sends with it
+    verify_token: str = ""  # what we told Meta when we entered our webhook's address
 
     def __repr__(self) -> str:
         return "Keys(***)"
 
 
-@dataclass(frozen=True, slots=True)
-class Own:
-    """One account's own settings."""
+class Own(msgspec.Struct, frozen=True, rename={"number": "phone_number_id", "business": "waba_id"}):
+    """One account's own settings; what else is set is not for this."""
 
     number: str = ""  # Meta's id of the phone number
     business: str = ""  # Meta's id of the WhatsApp business account; without it there is no list of templates
@@ -33,28 +31,14 @@ class Own:
 def keys_of(credentials: bytes) -> Keys:
     """Read an account's secrets. Raises ValueError, without repeating any of them."""
     try:
-        found = msgspec.json.decode(credentials, type=dict[str, str])
+        return msgspec.json.decode(credentials, type=Keys)
     except (msgspec.MsgspecError, UnicodeDecodeError):
         raise ValueError("the stored credentials are no JSON object of texts") from None
-    return Keys(
-        token=_either(found, "access_token", "accessToken"),
-        secret=_either(found, "app_secret", "appSecret"),
-        verify=_either(found, "verify_token", "verifyToken"),
-    )
 
 
 def own_of(settings: Mapping[str, object]) -> Own:
-    """Read an account's own settings; what is missing is empty."""
-    found = settings.get("meta")
-    if not isinstance(found, Mapping):
-        return Own()
-    own = {str(key): str(value) for key, value in cast("Mapping[object, object]", found).items() if value is not None}
-    return Own(
-        number=_either(own, "phone_number_id", "phoneNumberId"),
-        business=_either(own, "waba_id", "wabaId"),
-        url=own.get("url", "").rstrip("/"),
-    )
-
-
-def _either(found: Mapping[str, str], name: str, older: str) -> str:
-    return (found.get(name) or found.get(older) or "").strip()
+    """Read an account's own settings. Raises OpenError when they are none."""
+    try:
+        return msgspec.convert(settings.get("meta") or {}, Own)
+    except msgspec.ValidationError as error:
+        raise OpenError("provider_refused", f"settings.meta: {error}") from None

@@ -129,7 +129,7 @@ class Meta:
         return news
 
     def _graph(self, keys: Keys, own: Own) -> Graph:
-        return Graph(self._http, root(own.url or self._url), keys.token, self._answer_s)
+        return Graph(self._http, root(own.url or self._url), keys.access_token, self._answer_s)
 
 
 def _known(number: Number, credentials: bytes) -> tuple[Keys, Own]:
@@ -138,7 +138,7 @@ def _known(number: Number, credentials: bytes) -> tuple[Keys, Own]:
         keys = keys_of(credentials)
     except ValueError as error:
         raise OpenError("credentials_missing", str(error)) from error
-    if not keys.token:
+    if not keys.access_token:
         raise OpenError("credentials_missing", "there is no access token")
     if not own.number.isdecimal():
         raise OpenError("sender_missing", "set `meta.phone_number_id`, the id that Meta gives the phone number")
