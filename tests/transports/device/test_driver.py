@@ -270,7 +270,7 @@ async def test_a_message_that_kills_its_worker_counts_as_tried_and_what_comes_af
 async def test_a_file_larger_than_the_line_to_the_worker_is_refused_and_the_account_goes_on(
     one: One, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "MOST_BYTES", 2**20)
+    monkeypatch.setattr(session, "LARGEST_FILE", 2**20)
     large = Document(Media("film", "application/pdf", 2**20 + 1, "film.pdf"))
     with pytest.raises(RefusedContent) as refused:
         await one.send(large, file=bytes(2**20 + 1))
@@ -280,7 +280,7 @@ async def test_a_file_larger_than_the_line_to_the_worker_is_refused_and_the_acco
 
 
 def test_the_largest_file_fits_on_the_line_to_the_worker() -> None:
-    assert session.MOST_BYTES + 2**20 < LIMIT
+    assert session.LARGEST_FILE + 2**20 < LIMIT
 
 
 async def test_opening_again_ends_the_earlier_session(one: One) -> None:

@@ -92,7 +92,7 @@ async def test_a_worker_that_grew_too_large_is_replaced_once_its_calls_are_answe
         reason, detail, again_at = await one.ended()
         assert reason == "worker_memory"
         assert "and may take 64" in detail
-        assert again_at is not None
+        assert again_at is None  # the next one may grow as large: it waits, longer each time
         await goes_on(one, pid, waiting)
         assert sent(one.emulator)[id] == 1
 

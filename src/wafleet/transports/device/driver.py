@@ -22,6 +22,7 @@ from wafleet.transports.base import (
 )
 from wafleet.transports.device.alive import PATIENCE_S
 from wafleet.transports.device.files import InUse, Store, Unreadable, left
+from wafleet.transports.device.worker.line import LARGEST_FILE
 
 if TYPE_CHECKING:
     from wafleet.transports.device.accounts import Accounts
@@ -64,6 +65,7 @@ class Device:
         asks=frozenset({"typing", "read", "lookup"}),
         canary=False,  # a device gets no copy of what it sent itself
         exclusive=True,
+        largest_file=LARGEST_FILE,
     )
 
     def __init__(

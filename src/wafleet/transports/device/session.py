@@ -46,6 +46,7 @@ from wafleet.transports.device.linked import Linked, live
 from wafleet.transports.device.moments import moment, now
 from wafleet.transports.device.reading import referred
 from wafleet.transports.device.telling import Ending
+from wafleet.transports.device.worker.line import LARGEST_FILE
 from wafleet.transports.device.worker.store import journal
 from wafleet.transports.device.writing import Letter, uploaded_as, write
 
@@ -55,7 +56,6 @@ SEND_S: Final = 15.0  # the library itself would wait 75
 ASK_S: Final = 15.0
 FILE_S: Final = 120.0
 HEARD_S: Final = 35.0  # the library asks WhatsApp every 20 to 30 s, and WhatsApp answers at once
-MOST_BYTES: Final = 60 * 1024 * 1024  # of one file: what fits on the line to the worker
 AGAIN_S: Final = 1.0  # between two tries to fetch a file while its message waits
 TYPING_S: Final = 25.0  # phones show typing for no longer
 READ: Final = b"read"
@@ -189,7 +189,7 @@ class DeviceSession:
     async def _upload(self, out: Outgoing) -> told.UploadResponse | None:
         if not isinstance(out.content, WithMedia) or not out.media:
             return None
-        if len(out.media) > MOST_BYTES:
+        if len(out.media) > LARGEST_FILE:
             raise RefusedContent("media_refused", _too_large(len(out.media)))
         data = await self._call("Upload", out.media, uploaded_as(out.content), limit_s=FILE_S)
         if (answer := _read(told.UploadReturnFunction, data)) is None:
@@ -373,7 +373,7 @@ class DeviceSession:
         return await self._keep_media(content)
 
     async def _download(self, message: bytes, size: int) -> bytes:
-        if size > MOST_BYTES:
+        if size > LARGEST_FILE:
             raise ValueError(_too_large(size))
         if not self._linked.online:
             raise OSError(_OFFLINE)
@@ -406,7 +406,7 @@ def _read(kind: type[_Answer], data: bytes) -> _Answer | None:
 
 
 def _too_large(size: int) -> str:
-    return f"a file of {size / 2**20:.0f} MB is too large: linked devices take at most {MOST_BYTES // 2**20} MB"
+    return f"a file of {size / 2**20:.0f} MB is too large: linked devices take at most {LARGEST_FILE // 2**20} MB"
 
 
 def _jid(identity: str) -> bytes:

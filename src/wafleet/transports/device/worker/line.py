@@ -13,7 +13,8 @@ _HEADER: Final = struct.Struct("!IIB")
 _FIELD: Final = struct.Struct("!I")
 
 DISK, ALONE = 74, 75  # a worker's exit status: it cannot write into a folder; our side stood still
-LIMIT: Final = 64 * 2**20  # bytes of one frame: the largest file that is sent, with room to spare
+LARGEST_FILE: Final = 60 * 2**20  # bytes
+LIMIT: Final = 64 * 2**20  # bytes of one frame: the largest file, with room to spare
 
 
 class Kind(IntEnum):
