@@ -58,13 +58,10 @@ class LiveFleet:
         answered: Callable[[UUID], None] = lambda id: None,
         signed: Callable[[AccountId, str, Sign], object] = lambda account, transport, sign: None,
     ) -> None:
-        held: dict[AccountId, Held] = {}
-        self._db, self._node, self._told = db, node, told
+        held, self._db, self._node, self._told = dict[AccountId, Held](), db, node, told
         self._states, self._keyring = States(db, told=told), Keyring(db, secrets)
         outdated = Outdated(db=db, clock=clock, clients=clients or {}, told=told, probe_s=probe_s)
-        linker = Linker(
-            db=db, clock=clock, states=self._states, secrets=secrets, keyring=self._keyring, outdated=outdated
-        )
+        linker = Linker(db=db, clock=clock, states=self._states, keyring=self._keyring, outdated=outdated)
         opener = Sessions(
             clock=clock,
             node=node,
@@ -80,9 +77,8 @@ class LiveFleet:
         )
         self.holdings = Holdings(db=db, clock=clock, node=node, sessions=opener, held=held)
         self._keep_alive = KeepAlive(clock=clock, settings=keep_alive, held=held)
-        self._activity = Activity(db=db, clock=clock, held=held)
         self._tidying = Tidying(db, node=node.name, keyring=self._keyring, transports=transports, held=held)
-        self._asking = Asking(db, held=held, answered=answered)
+        self._activity, self._asking = Activity(db=db, clock=clock, held=held), Asking(db, held=held, answered=answered)
         self._look = Loop(name="sessions.look", turn=self.holdings.look, every=timedelta(seconds=1))
         self.holdings.freed = self._look.woken.set
 

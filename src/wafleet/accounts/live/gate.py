@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 
+from wafleet.config import SessionsSettings
 from wafleet.engine.clock import Clock
 
 
@@ -45,3 +46,10 @@ class Gate:
             await self._clock.sleep(self._pause_s)
         finally:
             self._free.release()
+
+
+def gate_of(kind: str, settings: SessionsSettings, clock: Clock) -> Gate:
+    """Return the gate for accounts of a transport: linked devices go through one of their own, and gently."""
+    if kind == "device":
+        return Gate(settings.device_concurrency, settings.device_gap_s, clock=clock)
+    return Gate(settings.concurrency, settings.gap_ms / 1000, clock=clock)

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from wafleet.accounts.live.live import Live
@@ -39,6 +39,11 @@ class Held:
     def busy(self) -> bool:
         """Whether something is under way; whoever does it looks at the account again when it ends."""
         return self.work is not None and not self.work.done()
+
+    def lasted(self, now: float) -> timedelta:
+        """Return how long the session that has ended was online; asked again, nothing."""
+        since, self.online_at = self.online_at, None
+        return timedelta() if since is None else timedelta(seconds=now - since)
 
     def begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Start the one thing that is done with this account at a time."""

@@ -50,6 +50,12 @@ class Keyring:
         keys = await self.batch.put(account)
         return self._secrets.decrypt(keys.credentials or b"", about=account.bytes)
 
+    async def put_away(self, account: AccountId) -> bytes:
+        """Return the credentials that were put away when an account was unlinked. Raises SecretError, DatabaseAway."""
+        async with self._db.fleet_tx() as tx:
+            kept = await store.unlinked_credentials(tx, account=account)
+        return self._secrets.decrypt(kept or b"", about=account.bytes)
+
     async def settings(self, held: Held) -> Mapping[str, object]:
         """Return an account's settings in plain, as a transport needs them to link it."""
         if not private.needed(held.row.settings):

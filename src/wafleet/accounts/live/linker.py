@@ -6,7 +6,7 @@ from typing import Any
 
 import structlog
 
-from wafleet.accounts.live import keys_store, store
+from wafleet.accounts.live import store
 from wafleet.accounts.live.held import Held
 from wafleet.accounts.live.keyring import Keyring
 from wafleet.accounts.live.outdated import Outdated
@@ -15,7 +15,7 @@ from wafleet.accounts.live.states import States
 from wafleet.domain.account import DEADLINES, State, explain
 from wafleet.engine.clock import Clock
 from wafleet.engine.db import DatabaseAway, Db
-from wafleet.engine.secrets import SecretError, Secrets
+from wafleet.engine.secrets import SecretError
 from wafleet.transports.base import Linking, Number, OpenError, Pairing
 
 log = structlog.get_logger(__name__)
@@ -27,10 +27,8 @@ _GONE = frozenset({"logged_out", "banned_for_good"})  # the phone's list does no
 class Linker:
     """Runs one account's attempt to link, and says clearly how it ended."""
 
-    def __init__(
-        self, *, db: Db, clock: Clock, states: States, secrets: Secrets, keyring: Keyring, outdated: Outdated
-    ) -> None:
-        self._db, self._clock, self._states, self._secrets, self._keyring = db, clock, states, secrets, keyring
+    def __init__(self, *, db: Db, clock: Clock, states: States, keyring: Keyring, outdated: Outdated) -> None:
+        self._db, self._clock, self._states, self._keyring = db, clock, states, keyring
         self._outdated, self._removing = outdated, set[asyncio.Task[None]]()
 
     def abandoned(self, held: Held) -> bool:
@@ -93,7 +91,7 @@ class Linker:
         """
         try:
             async with asyncio.timeout(UNLINK_LIMIT_S):
-                await transport.unlink(number, await self._put_away(held))
+                await transport.unlink(number, await self._keyring.put_away(held.row.id))
         except (OpenError, TimeoutError, SecretError) as error:
             if getattr(error, "reason", "") not in _GONE:
                 log.info("device_not_removed", account=str(held.row.id), error=repr(error), reason=str(error))
@@ -112,11 +110,6 @@ class Linker:
         if held.row.linked and held.proven:
             state = leads_to(reason)
         await self._states.move(held, state, reason, detail)
-
-    async def _put_away(self, held: Held) -> bytes:
-        async with self._db.fleet_tx() as tx:
-            kept = await keys_store.unlinked_credentials(tx, account=held.row.id)
-        return self._secrets.decrypt(kept or b"", about=held.row.id.bytes)
 
     async def _not_removed(self, held: Held, why: str) -> bool:
         if held.row.remove_until is not None and self._clock.now() < held.row.remove_until:

@@ -11,7 +11,7 @@ from typing import Any, cast
 import structlog
 
 from wafleet.accounts.live import rules
-from wafleet.accounts.live.gate import Gate
+from wafleet.accounts.live.gate import gate_of
 from wafleet.accounts.live.held import Held
 from wafleet.accounts.live.keyring import Keyring, Opened
 from wafleet.accounts.live.linker import Linker
@@ -66,7 +66,7 @@ class Sessions:
         self._retry_later: Callable[[Held, float], None] = lambda held, seconds: None
         self._release: Callable[[Held], Awaitable[None]] = _nobody
         self._closing = set[asyncio.Task[None]]()
-        self._gates = {kind: self._gate(kind) for kind in transports}
+        self._gates = {kind: gate_of(kind, settings, clock) for kind in transports}
 
     def answer_to(
         self, *, retry_later: Callable[[Held, float], None], release: Callable[[Held], Awaitable[None]]
@@ -257,7 +257,7 @@ class Sessions:
             await self._states.move(held, to, reason, detail)
 
     async def _down(self, held: Held, reason: str, detail: str, until: datetime | None = None) -> None:
-        failures = rules.failures_before(held.failures, lasted=self._lasted(held))
+        failures = rules.failures_before(held.failures, lasted=held.lasted(self._clock.monotonic()))
         held.failures = failures + 1
         wait = rules.retry_in(
             reason,
@@ -272,10 +272,6 @@ class Sessions:
         await self._states.move(held, rules.leads_to(reason), reason, detail, retry_in=wait)
         if wait is not None:
             self._try_again(held, wait)
-
-    def _lasted(self, held: Held) -> timedelta:
-        since, held.online_at = held.online_at, None
-        return timedelta() if since is None else timedelta(seconds=self._clock.monotonic() - since)
 
     def _try_again(self, held: Held, wait: timedelta) -> None:
         held.row.retry_at = self._clock.now() + wait
@@ -387,12 +383,6 @@ class Sessions:
 
     def _number(self, held: Held, settings: Mapping[str, object]) -> Number:
         return Number(id=held.row.id, phone=held.row.phone, settings=settings)
-
-    def _gate(self, kind: str) -> Gate:
-        settings = self._settings
-        if kind == "device":
-            return Gate(settings.device_concurrency, settings.device_gap_s, clock=self._clock)
-        return Gate(settings.concurrency, settings.gap_ms / 1000, clock=self._clock)
 
 
 def _at_rest(row: Row) -> bool:
