@@ -50,10 +50,7 @@ class Line:
             return await lanes.claim(
                 tx,
                 node=self.node,
-                accounts=[self.account],
-                epochs=[lease.epoch],
-                rooms=[room],
-                transports=["simulator"],
+                turns=[lanes.Turn(self.account, lease.epoch, room, "simulator")],
                 cooling=cooling,
                 **more,
             )

@@ -138,22 +138,14 @@ def named(content: Content) -> MessageId | None:
         raise Invalid(_field(content), "Name a message by its id, as lists of messages show it") from None
 
 
-async def whole(
-    tx: Tx,
-    route: Route,
-    *,
-    to: str,
-    content: Content,
-    priority: Priority,
-    due_at: datetime | None,
-    largest: int | None = None,
-) -> Whole:
+async def complete(tx: Tx, route: Route, given: Whole, *, to: str, largest: int | None = None) -> Whole:
     """Look up the file and the message that a content names. Raises Invalid naming the field.
 
     What is about a message that still waits is put behind it: the network must have that one first.
 
     largest  bytes of a file that the account's transport takes; None: any
     """
+    content, priority, due_at = given.content, given.priority, given.due_at
     if isinstance(content, WithMedia) or (isinstance(content, Template) and content.media is not None):
         content = await _with_file(tx, route, content, largest)
     if isinstance(content, OnMessage) and not content.message:

@@ -113,15 +113,7 @@ class Outbox:
         whole = contents.Whole(content, priority, due_at)
         if not contents.is_plain(content):
             async with self._db.tx(chosen.tenant_id) as tx:
-                whole = await contents.whole(
-                    tx,
-                    chosen,
-                    to=recipient,
-                    content=content,
-                    priority=priority,
-                    due_at=due_at,
-                    largest=capabilities.largest_file,
-                )
+                whole = await contents.complete(tx, chosen, whole, to=recipient, largest=capabilities.largest_file)
         draft = Draft(
             account=chosen.id,
             tenant=chosen.tenant_id,

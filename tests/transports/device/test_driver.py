@@ -20,7 +20,7 @@ from wafleet.domain.ids import MessageId, new_id
 from wafleet.domain.message import Document, Media, Unsupported
 from wafleet.outbox.lanes.verdicts import AWAY
 from wafleet.transports.base import Doubt, Found, MaybeSent, NotSent, OpenError, RefusedContent, RefusedRecipient
-from wafleet.transports.device import session
+from wafleet.transports.device import appearing, session
 from wafleet.transports.device.driver import LACKS, Device
 from wafleet.transports.device.files import Store
 from wafleet.transports.device.worker.line import LIMIT
@@ -309,7 +309,7 @@ async def test_typing_and_reading_are_shown(one: One) -> None:
 
 
 async def test_an_account_is_shown_as_there_no_longer_than_typing_is(one: One, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(session, "TYPING_S", 1.0)
+    monkeypatch.setattr(appearing, "TYPING_S", 1.0)
     available = talking.parts(one.emulator).presence.available
 
     async def shown() -> bool:

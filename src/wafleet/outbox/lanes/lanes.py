@@ -215,10 +215,10 @@ class Lanes:
             claims = await store.claim(
                 tx,
                 node=self._node.name,
-                accounts=[lane.live.account for lane, _ in wanted],
-                epochs=[lane.live.lease.epoch for lane, _ in wanted],
-                rooms=[room for _, room in wanted],
-                transports=[lane.live.transport for lane, _ in wanted],
+                turns=[
+                    store.Turn(lane.live.account, lane.live.lease.epoch, room, lane.live.transport)
+                    for lane, room in wanted
+                ],
                 cooling=held.cooling,
                 reached=held.reached,
             )

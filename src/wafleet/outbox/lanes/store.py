@@ -6,7 +6,7 @@
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -26,14 +26,20 @@ NOBODY: Final[Mapping[AccountId, timedelta]] = {}
 _content: Final[msgspec.json.Decoder[Content]] = msgspec.json.Decoder(Content)
 
 
+class Turn(NamedTuple):
+    """An account's turn to put messages on the wire."""
+
+    account: AccountId
+    epoch: int
+    room: int  # how many it may put there
+    transport: str  # of its session: noted with each message, since no other network can tell what became of it
+
+
 async def claim(
     tx: Tx,
     *,
     node: str,
-    accounts: Sequence[AccountId],
-    epochs: Sequence[int],
-    rooms: Sequence[int],
-    transports: Sequence[str],
+    turns: Sequence[Turn],
     cooling: Collection[ConversationId] = (),
     reached: Mapping[AccountId, timedelta] = NOBODY,
 ) -> list[Claim]:
@@ -42,9 +48,9 @@ async def claim(
     Nothing for an account whose lease has changed hands or run out. One message per conversation is on the wire at a
     time (unique index outbox_one_on_the_wire); a later one waits while an earlier one, or a reply, is due.
 
-    transports  of the accounts' sessions: noted with each message, since no other network can tell what became of it
-    cooling     conversations that wait as well
-    reached     accounts that may begin no more today, and how long a customer's message opens
+    turns    at most one per account
+    cooling  conversations that wait as well
+    reached  accounts that may begin no more today, and how long a customer's message opens
     """
     await _keep_to_ordered_indexes(tx)
     rows = await tx.tuples(
@@ -87,11 +93,11 @@ async def claim(
           from taken t join messages m on m.id = t.message_id join conversations c on c.id = t.conversation_id
          order by t.seq
         """,
-        accounts=list(accounts),
-        epochs=list(epochs),
-        rooms=list(rooms),
-        transports=list(transports),
-        opens=[reached[one].total_seconds() if one in reached else -1.0 for one in accounts],
+        accounts=[one.account for one in turns],
+        epochs=[one.epoch for one in turns],
+        rooms=[one.room for one in turns],
+        transports=[one.transport for one in turns],
+        opens=[reached[one.account].total_seconds() if one.account in reached else -1.0 for one in turns],
         node=node,
         cooling=list(cooling),
         ahead=SEEN_AHEAD,

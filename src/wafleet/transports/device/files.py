@@ -26,6 +26,7 @@ from uuid import UUID, uuid4
 import msgspec
 
 from wafleet.domain.ids import AccountId
+from wafleet.transports.device.session_store import is_whole
 from wafleet.transports.device.worker import store as kept
 
 SESSION: Final = "session.db"
@@ -205,11 +206,9 @@ class Store:
         self._write_out(told.lineage.written_out(), database)
 
     def _sound(self) -> bool:
-        """Tell whether the session in the folder is whole: a machine that lost its power may leave half of one."""
         try:
             with closing(self._connect()) as session:
-                whole = session.execute("pragma quick_check(1)").fetchone() == ("ok",)
-                return whole and session.execute("select 1 from whatsmeow_device").fetchone() is not None
+                return is_whole(session)
         except sqlite3.Error:
             return False
 

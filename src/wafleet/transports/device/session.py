@@ -35,9 +35,9 @@ from wafleet.transports.base import (
     Outgoing,
     RefusedContent,
     RefusedRecipient,
-    SendError,
 )
 from wafleet.transports.device import telling
+from wafleet.transports.device.appearing import Appearing
 from wafleet.transports.device.ears import Gone, NoAnswer, Unable
 from wafleet.transports.device.files import Unreadable
 from wafleet.transports.device.identity import jid
@@ -57,7 +57,6 @@ ASK_S: Final = 15.0
 FILE_S: Final = 120.0
 HEARD_S: Final = 35.0  # the library asks WhatsApp every 20 to 30 s, and WhatsApp answers at once
 AGAIN_S: Final = 1.0  # between two tries to fetch a file while its message waits
-TYPING_S: Final = 25.0  # phones show typing for no longer
 READ: Final = b"read"
 _TAKEN: Final = 5_000  # ids
 _UNREADABLE: Final = "the library's answer cannot be read"
@@ -83,7 +82,7 @@ class DeviceSession:
         self._checkpoints: asyncio.Task[None] | None = None
         self._ended: asyncio.Task[None] | None = None
         self._closing = asyncio.Event()
-        self._disappearing: asyncio.TimerHandle | None = None
+        self._appearing = Appearing(self._say)
         self.taken: dict[str, None] = {}  # messages that were stored of late: the spool may still hold them
         self._incoming = Incoming(
             received=self._received,
@@ -130,7 +129,7 @@ class DeviceSession:
 
     async def _end(self, *, lost: bool) -> None:
         self._closing.set()
-        self._disappear_no_more()
+        self._appearing.end()
         self._incoming.close()
         await self._linked.stop()
         if self._checkpoints is not None:  # two copies at once would not know which is the newer
@@ -162,16 +161,12 @@ class DeviceSession:
 
     async def send(self, out: Outgoing) -> str:
         """Hand one message to the network; return the network's name for it. Raises SendError only."""
-        try:
-            chat = jid(out.to)
-        except ValueError as error:
-            raise RefusedRecipient("recipient_invalid", str(error)) from error
+        chat = _person(out.to)
         uploaded = await self._upload(out)
         message = write(Letter(out.content, chat, self._own, out.about, uploaded))
         ref = str(out.id)
-        answer = await self._call(
-            "SendMessage", chat.SerializeToString(), message.SerializeToString(), limit_s=SEND_S, ref=ref
-        )
+        said = (chat.SerializeToString(), message.SerializeToString())
+        answer = await self._call("SendMessage", *said, limit_s=SEND_S, ref=ref)
         return self._sent(ref, _read(told.SendMessageReturnFunction, answer))
 
     def _sent(self, ref: str, answer: told.SendMessageReturnFunction | None) -> str:
@@ -233,28 +228,11 @@ class DeviceSession:
 
     async def typing(self, to: str, on: bool, *, newest: str = "") -> None:
         """Show a customer that somebody is writing, or no longer. Raises SendError."""
-        await self._appear(on)
-        await self._say("SendChatPresence", _jid(to), 0 if on else 1, 0)
-
-    async def _appear(self, there: bool) -> None:
-        """Show the account as there, or not; it is not left shown as there when nobody says that typing has ended."""
-        self._disappear_no_more()
-        if there:
-            self._disappearing = asyncio.get_running_loop().call_later(TYPING_S, self._disappear)
-        with contextlib.suppress(SendError):  # fails without the phone's own name; typing may be seen all the same
-            await self._say("SendPresence", b"available" if there else b"unavailable")
-
-    def _disappear(self) -> None:
-        self._gone = asyncio.create_task(self._appear(False), name="shown as away")
-
-    def _disappear_no_more(self) -> None:
-        if self._disappearing is not None:
-            self._disappearing.cancel()
-            self._disappearing = None
+        await self._appearing.typing(_person(to).SerializeToString(), on)
 
     async def read(self, identity: str, provider_ids: Sequence[str]) -> None:
         """Show a customer that these messages were read. Raises SendError."""
-        chat = _jid(identity)
+        chat = _person(identity).SerializeToString()
         ids = " ".join(id for id in provider_ids if not id.endswith(PLACEHOLDER))
         if ids:
             await self._say("MarkRead", ids.encode(), int(now().timestamp()), chat, chat, READ)
@@ -264,8 +242,7 @@ class DeviceSession:
         if not phones:
             return {}
         data = await self._call("IsOnWhatsApp", " ".join(phones).encode(), limit_s=ASK_S)
-        answer = _read(told.IsOnWhatsAppReturnFunction, data)
-        if answer is None or answer.Error:
+        if (answer := _read(told.IsOnWhatsAppReturnFunction, data)) is None or answer.Error:
             raise NotSent("network", answer.Error if answer is not None else _UNREADABLE)
         found = {f"+{one.Query.lstrip('+')}": one.IsIn for one in answer.IsOnWhatsAppResponse}
         return {phone: found[phone] for phone in phones if phone in found}
@@ -409,9 +386,9 @@ def _too_large(size: int) -> str:
     return f"a file of {size / 2**20:.0f} MB is too large: linked devices take at most {LARGEST_FILE // 2**20} MB"
 
 
-def _jid(identity: str) -> bytes:
+def _person(identity: str) -> told.JID:
     try:
-        return jid(identity).SerializeToString()
+        return jid(identity)
     except ValueError as error:
         raise RefusedRecipient("recipient_invalid", str(error)) from error
 
