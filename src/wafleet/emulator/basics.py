@@ -1,4 +1,7 @@
-"""Answers to what clients ask as a matter of course: signs of life, and settings nobody here has changed."""
+"""Answers to what clients ask as a matter of course: signs of life, and settings nobody here has changed.
+
+Source: the questions that the library was seen to ask after a login, and the shortest answers it was content with.
+"""
 
 from collections.abc import Mapping
 from typing import Final

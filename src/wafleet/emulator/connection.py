@@ -1,4 +1,7 @@
-"""One WebSocket connection of a client: the handshake, then stanzas both ways until it ends."""
+"""One WebSocket connection of a client: the handshake, then stanzas both ways until it ends.
+
+A frame is its length in three bytes and what is sealed. Source: the first bytes and frames that the library sends.
+"""
 
 import asyncio
 import logging

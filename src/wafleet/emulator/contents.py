@@ -2,6 +2,7 @@
 
 In the world a message is a text, or a body: a content of `wafleet.domain.message` in its plain form, in which the
 names of other messages are those of WhatsApp and files are named as `Files` does.
+Source: the definitions of messages in the library's own protobuf modules.
 """
 
 import logging

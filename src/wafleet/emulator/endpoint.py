@@ -6,6 +6,8 @@ place of WhatsApp's, byte for byte; the installed program is never touched. Ther
 plain  root key and address are replaced; no TLS and no proxy
 tls    only the root key is replaced: the client calls WhatsApp's own address through the proxy it is told to use, and
        trusts our certificate because it is told to. Everything else is as in earnest.
+
+Source of key and address: the program itself, which holds each of them once.
 """
 
 import asyncio

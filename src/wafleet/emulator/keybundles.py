@@ -1,4 +1,7 @@
-"""Keys with which somebody begins a session with a device while it is away."""
+"""Keys with which somebody begins a session with a device while it is away.
+
+Source: stanzas as the library sends and accepts them; what the keys are for is Signal's X3DH.
+"""
 
 from typing import Final
 

@@ -2,6 +2,7 @@
 
 All devices of an account that are online share one session of the world. A device that logs in a second time takes the
 session over, as the world sees it too; the connection it had is told so.
+Source: stanzas as the library sends and expects them; the codes of failures are whatsmeow's, ConnectFailureReason.
 """
 
 import asyncio

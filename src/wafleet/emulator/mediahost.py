@@ -2,6 +2,7 @@
 
 A client asks the server for its name, which is an address with a port: so the client reaches it with and without a
 proxy, and trusts it by the same authority as the server.
+Source: the requests that the library was seen to make, and the answers it took.
 """
 
 import asyncio

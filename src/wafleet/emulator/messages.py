@@ -2,6 +2,7 @@
 
 `<message to id type><participants><to jid><enc/></to>...</participants></message>` is a new message; one whose `<enc>`
 lies in it directly is for one device: a message that was asked for again, or a word to the own phone.
+Source: stanzas as the library sends and expects them; the error codes are those its callers report (463, 479).
 """
 
 import logging

@@ -1,4 +1,7 @@
-"""What linked devices confirm: that a message arrived, was read, or could not be read and is wanted again."""
+"""What linked devices confirm: that a message arrived, was read, or could not be read and is wanted again.
+
+Source: stanzas as the library sends and expects them; the kinds of receipts are whatsmeow's, types.ReceiptType.
+"""
 
 import logging
 from collections.abc import Sequence

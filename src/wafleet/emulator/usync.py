@@ -1,4 +1,7 @@
-"""What clients ask of other accounts: who is on WhatsApp, by which names, and with which devices."""
+"""What clients ask of other accounts: who is on WhatsApp, by which names, and with which devices.
+
+Source: questions as the library asks them, and answers as it was seen to accept them.
+"""
 
 import re
 from typing import Final
