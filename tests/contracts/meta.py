@@ -110,7 +110,7 @@ async def on_a_standin() -> AsyncGenerator[Subject]:
         access_token=TOKEN,
         app_secret=SECRET,
         verify_token=VERIFY,
-        rules=Rules(window_hours=0),
+        rules=Rules(window_hours=0, pair_s=0.01),  # how often to one person is tried elsewhere
         answer_s=ANSWER_S,
     )
     with nowhere() as none, patch.object(web, "FRESH_S", 0.0):

@@ -25,6 +25,9 @@ NumberOption = Annotated[list[str] | None, typer.Option("--number", help="A numb
 WebhookUrl = Annotated[str, typer.Option(help="Called for what customers write, and what becomes of messages.")]
 PerSecond = Annotated[float, typer.Option(min=0.1, help="Messages a second that each number may send.")]
 WindowHours = Annotated[float, typer.Option(min=0, help="How long a customer may be written to freely; 0: always.")]
+PeopleADay = Annotated[
+    int | None, typer.Option(min=1, help="People that each number may begin to write to in 24 hours; none: any number.")
+]
 
 
 class TwilioKeys(msgspec.Struct):
@@ -48,6 +51,7 @@ def twilio(
     webhook_url: WebhookUrl = "",
     per_second: PerSecond = 80.0,
     window_hours: WindowHours = 24.0,
+    people_a_day: PeopleADay = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -59,7 +63,7 @@ def twilio(
 
     folder = folder_of(data_dir).absolute()
     keys = keep(folder, "twilio", TwilioKeys("AC" + secrets.token_hex(16), secrets.token_hex(16)))
-    rules = Rules(per_s=per_second, window_hours=window_hours)
+    rules = Rules(per_s=per_second, window_hours=window_hours, people_a_day=people_a_day)
 
     @asynccontextmanager
     async def open(connect: "Connect") -> AsyncGenerator[None]:
@@ -88,6 +92,7 @@ def meta(
     webhook_url: WebhookUrl = "",
     per_second: PerSecond = 80.0,
     window_hours: WindowHours = 24.0,
+    people_a_day: PeopleADay = None,
     data_dir: DataDir = None,
     as_json: AsJson = False,
 ) -> None:
@@ -99,7 +104,10 @@ def meta(
 
     folder = folder_of(data_dir).absolute()
     fresh = MetaKeys("EAA" + secrets.token_hex(24), secrets.token_hex(16), secrets.token_hex(8))
-    keys, rules = keep(folder, "meta", fresh), Rules(per_s=per_second, window_hours=window_hours)
+    keys, rules = (
+        keep(folder, "meta", fresh),
+        Rules(per_s=per_second, window_hours=window_hours, people_a_day=people_a_day),
+    )
 
     @asynccontextmanager
     async def open(connect: "Connect") -> AsyncGenerator[None]:

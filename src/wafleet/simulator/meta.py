@@ -23,7 +23,7 @@ from wafleet.simulator.meta_telling import Around, message, status
 from wafleet.simulator.standin import Connect, Numbers
 from wafleet.simulator.standin_files import Files
 from wafleet.simulator.standin_hooks import Webhooks, authorities
-from wafleet.simulator.standin_rules import Bucket, Reach, Tally, Windows
+from wafleet.simulator.standin_rules import Bucket, Pairs, Reach, Tally, Windows
 from wafleet.simulator.standin_server import Ill
 from wafleet.simulator.wire import NoAnswer, Refusal
 
@@ -37,7 +37,7 @@ class Rules(msgspec.Struct, frozen=True, kw_only=True):
     """What Meta enforces."""
 
     per_s: float = 80.0  # messages a second for each number
-    pair_burst: float = 45.0  # messages at once to one person, borrowed from later
+    pair_burst: int = 45  # messages at once to one person, borrowed from later
     pair_s: float = 6.0  # then one in so many seconds
     window_hours: float = 24.0  # 0: none
     people_a_day: int | None = None  # begun with outside the window, for each number
@@ -88,7 +88,7 @@ class Meta:
         self.phones: dict[str, Number] = {}  # by Meta's id
         self.uploads: dict[str, Upload] = {}
         self._pace = Bucket(self.clock, burst=max(rules.per_s, 1.0), per_s=rules.per_s)
-        self._pair = Bucket(self.clock, burst=rules.pair_burst, per_s=1 / rules.pair_s)
+        self._pair = Pairs(self.clock, gap_s=rules.pair_s, burst=rules.pair_burst)
         self.windows = Windows(self.clock, hours=rules.window_hours)
         for known in self.book.received:
             self.windows.wrote(known.phone, known.customer, known.at)

@@ -8,6 +8,7 @@ from wafleet.simulator.clock import Now
 
 _MOST: Final = 100_000  # remembered of each kind; what is full or over is forgotten first
 DAY_S: Final = 86_400.0
+_ON_THE_WAY_S: Final = 0.2  # by so much two requests may come nearer together than they were sent
 
 
 class Bucket:
@@ -36,6 +37,32 @@ class Bucket:
     def _forget(self, now: float) -> None:
         full = (self._burst - 1) / self._per_s
         self._left = {k: (left, at) for k, (left, at) in self._left.items() if now - at < full}
+
+
+class Pairs:
+    """One message in `gap_s` to each person; up to `burst` may go within one gap, each paid back by a gap of silence.
+
+    So 20 at once are followed by silence until 120 s after the first of them, where the gap is 6 s.
+    Source: Meta, WhatsApp Cloud API, pair rate limits.
+    """
+
+    def __init__(self, now: Now, *, gap_s: float, burst: int) -> None:
+        self._now, self._gap_s, self._burst = now, gap_s, burst
+        self._sent: dict[Hashable, tuple[float, int]] = {}  # since when, and how many since
+
+    def take(self, key: Hashable) -> float:
+        """Count one; return 0, or the seconds until the next may go."""
+        now = self._now()
+        since, n = self._sent.get(key, (now, 0))
+        left = since + n * self._gap_s - now
+        if left <= _ON_THE_WAY_S:
+            since, n = now, 0
+        elif n >= self._burst or now >= since + self._gap_s + _ON_THE_WAY_S:
+            return left
+        self._sent[key] = since, n + 1
+        if len(self._sent) > _MOST:
+            self._sent = {key: (at, n) for key, (at, n) in self._sent.items() if at + n * self._gap_s > now}
+        return 0.0
 
 
 class Windows:
