@@ -18,10 +18,11 @@ from benchmarks.figures import Figure
 from benchmarks.place import NETWORK_IS, Node, Place, cpu, open_place, until
 from wafleet.domain.ids import AccountId, new_id
 from wafleet.engine.secrets import load_or_create_key, open_secrets
-from wafleet.simulator import meta_api, twilio_api
 from wafleet.simulator.client import connect_folder
-from wafleet.simulator.meta import Meta
-from wafleet.simulator.twilio import Twilio
+from wafleet.simulator.standins.meta import api as meta_api
+from wafleet.simulator.standins.meta.service import Meta
+from wafleet.simulator.standins.twilio import api as twilio_api
+from wafleet.simulator.standins.twilio.service import Twilio
 
 ACCOUNTS, TALKS = 20, 10
 AT_ONCE: Final = 40  # callers that queue; each keeps to its conversations, so that their order is known

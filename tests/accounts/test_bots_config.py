@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.accounts.offices import FLEET_CALLER, Mirror
 
 from wafleet.accounts import Accounts, FleetFiles, read_bots_config
-from wafleet.accounts.bots_config import Imported
+from wafleet.accounts.fleet_file.bots_config import Imported
 from wafleet.domain.errors import Invalid
 from wafleet.engine.db import Db
 

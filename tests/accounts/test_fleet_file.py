@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.accounts.offices import FLEET_CALLER, Mirror, Office, actions_on, fields
 
 from wafleet.accounts import Accounts, Action, FleetFile, FleetFiles, plan, read_fleet_file
-from wafleet.accounts.fleet_file import Change, Standing, entries, from_data
+from wafleet.accounts.fleet_file.plan import Change, Standing, entries, from_data
 from wafleet.domain.errors import Conflict, Forbidden, Invalid, NotFound
 from wafleet.domain.ids import AccountId, TenantId, new_id
 from wafleet.engine.db import Db

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 from tests.accounts.offices import Mirror, Office, actions_on, events_of, fields, put_in
 
-from wafleet.accounts import Accounts, Fields, FleetFiles, fleet_file_from_data, private
+from wafleet.accounts import Accounts, Fields, FleetFiles, fleet_file_from_data
+from wafleet.accounts import proxy_password as private
 from wafleet.domain.account import State
 from wafleet.domain.errors import Invalid
 from wafleet.engine.db import Db

@@ -19,11 +19,11 @@ from tests.transports.heard import QUICK
 from wafleet.app import App, open_app
 from wafleet.clientlib import Unusable, find
 from wafleet.config import Settings
-from wafleet.simulator.gateway import Gateway as Standin
-from wafleet.simulator.gateway_api import listening
-from wafleet.simulator.gateway_hooks import signature
 from wafleet.simulator.local import Local
 from wafleet.simulator.orders import Say
+from wafleet.simulator.standins.gateway.api import listening
+from wafleet.simulator.standins.gateway.hooks import signature
+from wafleet.simulator.standins.gateway.service import Gateway as Standin
 from wafleet.simulator.wire import Wire
 from wafleet.simulator.world import World
 from wafleet.tenants import Scope

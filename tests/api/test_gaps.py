@@ -11,8 +11,8 @@ from tests.transports.heard import QUICK
 from wafleet.accounts import Fields
 from wafleet.simulator.local import Local
 from wafleet.simulator.orders import Say
-from wafleet.simulator.twilio import Twilio as Standin
-from wafleet.simulator.twilio_api import listening
+from wafleet.simulator.standins.twilio.api import listening
+from wafleet.simulator.standins.twilio.service import Twilio as Standin
 from wafleet.simulator.wire import Wire
 from wafleet.simulator.world import World
 from wafleet.tenants import Caller

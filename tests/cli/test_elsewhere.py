@@ -9,7 +9,7 @@ import pytest
 from tests.cli.commands import Shell
 from tests.cli.served import KITCHEN, OFFICE, PUBLIC, Served, until
 
-from wafleet.accounts.providers import CREDENTIALS
+from wafleet.accounts.needs import CREDENTIALS
 from wafleet.cli.pairs import SECRETS
 from wafleet.console.ways import entries_of
 from wafleet.transports.twilio.hooks import sign

@@ -9,9 +9,9 @@ from tests.contracts.subject import Subject
 from tests.transports.heard import QUICK
 
 from wafleet.simulator.faults import FAULTS
-from wafleet.simulator.gateway import Gateway as Standin
-from wafleet.simulator.gateway_api import listening
 from wafleet.simulator.local import Local
+from wafleet.simulator.standins.gateway.api import listening
+from wafleet.simulator.standins.gateway.service import Gateway as Standin
 from wafleet.simulator.wire import Wire
 from wafleet.simulator.world import World
 from wafleet.transports.base import LinkListener, Number, Pairing

@@ -23,8 +23,8 @@ from starlette.routing import Route
 from wafleet.domain.ids import AccountId, MessageId
 from wafleet.domain.inbound import Inbound, Receipt
 from wafleet.domain.message import media
-from wafleet.simulator.standin import Numbers
-from wafleet.simulator.standin_server import answering
+from wafleet.simulator.standins.numbers import Numbers
+from wafleet.simulator.standins.server import answering
 from wafleet.simulator.wire import Refusal
 from wafleet.transports.base import Capabilities, Doubt, Fetches, Found, Listener, Number, Outgoing, Session, Transport
 from wafleet.transports.calls import Call, Calls, Forged, Of, Unreadable

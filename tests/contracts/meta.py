@@ -14,10 +14,10 @@ from tests.transports.heard import QUICK
 from wafleet.domain.message import Audio, Content, Media, Text
 from wafleet.simulator.faults import FAULTS
 from wafleet.simulator.local import Local
-from wafleet.simulator.meta import Meta as Standin
-from wafleet.simulator.meta import Rules
-from wafleet.simulator.meta_api import listening
-from wafleet.simulator.meta_model import number_id
+from wafleet.simulator.standins.meta.api import listening
+from wafleet.simulator.standins.meta.model import number_id
+from wafleet.simulator.standins.meta.service import Meta as Standin
+from wafleet.simulator.standins.meta.service import Rules
 from wafleet.simulator.wire import Wire
 from wafleet.simulator.world import World
 from wafleet.transports import web

@@ -17,11 +17,11 @@ from wafleet.accounts import webhook_url
 from wafleet.domain.message import Audio, Content, Document, Location, Media, Text
 from wafleet.simulator.faults import FAULTS
 from wafleet.simulator.local import Local
-from wafleet.simulator.twilio import Rules
-from wafleet.simulator.twilio import Twilio as Standin
-from wafleet.simulator.twilio_api import listening
-from wafleet.simulator.twilio_content import APPROVED
-from wafleet.simulator.twilio_model import sid_of
+from wafleet.simulator.standins.twilio.api import listening
+from wafleet.simulator.standins.twilio.content import APPROVED
+from wafleet.simulator.standins.twilio.model import sid_of
+from wafleet.simulator.standins.twilio.service import Rules
+from wafleet.simulator.standins.twilio.service import Twilio as Standin
 from wafleet.simulator.wire import Wire
 from wafleet.simulator.world import World
 from wafleet.transports import web

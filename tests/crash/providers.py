@@ -11,9 +11,9 @@ from tests.crash.programs import Process, Program, free_port, until
 
 from wafleet.cli.sim_gateway import GatewayKeys
 from wafleet.cli.sim_providers import MetaKeys, TwilioKeys
-from wafleet.simulator.meta_model import number_id, wamid
-from wafleet.simulator.standin_run import keep
-from wafleet.simulator.twilio_model import sid_of
+from wafleet.simulator.standins.meta.model import number_id, wamid
+from wafleet.simulator.standins.run import keep
+from wafleet.simulator.standins.twilio.model import sid_of
 
 
 def _keys(folder: Path, kind: str) -> dict[str, str]:

@@ -11,8 +11,8 @@ from tests.inbox.shops import Shop, open_shop
 from wafleet.domain.ids import new_id
 from wafleet.domain.message import Sending
 from wafleet.engine.db import Db
-from wafleet.inbox import callers
-from wafleet.inbox.patience import Patience
+from wafleet.inbox.webhooks import http as callers
+from wafleet.inbox.webhooks.time_limit import Patience
 from wafleet.transports.calls import Call, News
 
 

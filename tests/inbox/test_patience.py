@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from wafleet.inbox.patience import Patience
+from wafleet.inbox.webhooks.time_limit import Patience
 
 
 def never() -> "asyncio.Future[bool]":

@@ -12,7 +12,7 @@ import pytest
 from tests.live.rig import Rig, RunningNode, until
 
 from wafleet.accounts import ANSWERED, ASKED, Asks
-from wafleet.accounts import asks as asks_module
+from wafleet.accounts.asks import service as asks_module
 from wafleet.config import KeepAliveSettings
 from wafleet.domain.errors import Conflict, Invalid, Late
 from wafleet.domain.ids import AccountId

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from wafleet.simulator.standin_server import answering
+from wafleet.simulator.standins.server import answering
 
 Answer = TypeVar("Answer")
 

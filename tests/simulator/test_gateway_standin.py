@@ -21,12 +21,12 @@ from starlette.routing import Route
 from tests.simulator.peer import LAYLA, ONE, TWO, fault, say
 from tests.simulator.test_standin import until
 
-from wafleet.simulator.gateway import Gateway
-from wafleet.simulator.gateway_api import listening
 from wafleet.simulator.local import Local
 from wafleet.simulator.manners import INSTANT
 from wafleet.simulator.orders import Say
-from wafleet.simulator.standin_server import answering
+from wafleet.simulator.standins.gateway.api import listening
+from wafleet.simulator.standins.gateway.service import Gateway
+from wafleet.simulator.standins.server import answering
 from wafleet.simulator.wire import Wire
 from wafleet.simulator.world import World
 

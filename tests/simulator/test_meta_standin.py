@@ -31,10 +31,10 @@ from tests.simulator.shops import Shop, aside, open_shop, until
 
 from wafleet.simulator.local import Local
 from wafleet.simulator.manners import Manners
-from wafleet.simulator.meta import Meta, Rules
-from wafleet.simulator.meta_api import listening
-from wafleet.simulator.meta_model import number_id
 from wafleet.simulator.orders import Say
+from wafleet.simulator.standins.meta.api import listening
+from wafleet.simulator.standins.meta.model import number_id
+from wafleet.simulator.standins.meta.service import Meta, Rules
 from wafleet.simulator.wire import Wire
 from wafleet.simulator.world import World
 

@@ -17,9 +17,9 @@ from wafleet.simulator.frames import DELIVERED, Receipt, Said
 from wafleet.simulator.local import Local
 from wafleet.simulator.manners import INSTANT
 from wafleet.simulator.model import Impossible
-from wafleet.simulator.standin import Numbers
-from wafleet.simulator.standin_hooks import SILENT, UNREACHED, Hook, Webhooks
-from wafleet.simulator.standin_server import ILL, IllAnswer, answering
+from wafleet.simulator.standins.hooks import SILENT, UNREACHED, Hook, Webhooks
+from wafleet.simulator.standins.numbers import Numbers
+from wafleet.simulator.standins.server import ILL, IllAnswer, answering
 from wafleet.simulator.wire import NoAnswer, Refusal
 from wafleet.simulator.world import World
 

@@ -9,13 +9,14 @@ import httpx
 import msgspec
 from tests.transports.heard import QUICK, until
 
-from wafleet.simulator import meta_api, twilio_api
 from wafleet.simulator.local import Local
-from wafleet.simulator.meta import Meta
-from wafleet.simulator.meta_model import number_id
 from wafleet.simulator.orders import Say
-from wafleet.simulator.standin_diary import Diary
-from wafleet.simulator.twilio import Twilio
+from wafleet.simulator.standins.diary import Diary
+from wafleet.simulator.standins.meta import api as meta_api
+from wafleet.simulator.standins.meta.model import number_id
+from wafleet.simulator.standins.meta.service import Meta
+from wafleet.simulator.standins.twilio import api as twilio_api
+from wafleet.simulator.standins.twilio.service import Twilio
 from wafleet.simulator.wire import Wire
 from wafleet.simulator.world import World
 

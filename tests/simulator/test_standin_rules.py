@@ -1,7 +1,7 @@
 """Rules that stand-ins enforce, by the provider's own examples."""
 
 from wafleet.simulator.clock import ManualClock
-from wafleet.simulator.standin_rules import Pairs
+from wafleet.simulator.standins.rules import Pairs
 
 
 def test_a_burst_to_one_person_is_paid_back_in_full_before_the_next_message() -> None:

@@ -18,8 +18,8 @@ from twilio.rest import Client
 from wafleet.simulator.local import Local
 from wafleet.simulator.manners import Manners
 from wafleet.simulator.orders import Say
-from wafleet.simulator.twilio import Rules, Twilio
-from wafleet.simulator.twilio_api import listening
+from wafleet.simulator.standins.twilio.api import listening
+from wafleet.simulator.standins.twilio.service import Rules, Twilio
 from wafleet.simulator.wire import Wire
 from wafleet.simulator.world import World
 

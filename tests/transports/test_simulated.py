@@ -177,12 +177,6 @@ async def test_a_replaced_session_may_have_sent_and_find_tells(one: Held) -> Non
     assert one.heard.reasons == ["replaced"]
 
 
-async def test_of_what_a_numbers_former_network_took_it_knows_nothing(one: Held) -> None:
-    swallowed, taken = MessageId(new_id()), MessageId(new_id())
-    doubts = [Doubt(swallowed, provider_id="3EB0C431"), Doubt(taken, provider_id="SM" + "0" * 32)]
-    assert await one.session.find(doubts) == {swallowed: None}
-
-
 async def test_no_future_is_left_when_the_connection_dies(one: Held) -> None:
     one.fault("silent")
     asked: list[asyncio.Task[object]] = [

@@ -1,24 +1,24 @@
 """The fleet: which numbers there are, what is wanted of them, and how they are."""
 
-from wafleet.accounts.asks import ANSWERED, ASKED, Asks
-from wafleet.accounts.bots_config import Imported, Note
-from wafleet.accounts.bots_config import read as read_bots_config
-from wafleet.accounts.called import OF_BUSINESS, Callee, Callees
+from wafleet.accounts.asks.service import ANSWERED, ASKED, Asks
+from wafleet.accounts.callees.service import OF_BUSINESS, Callee, Callees
 from wafleet.accounts.figures import FleetRow
-from wafleet.accounts.fleet_file import Action, Change, FieldChange, FleetFile, plan
-from wafleet.accounts.fleet_file import from_data as fleet_file_from_data
-from wafleet.accounts.fleet_file import read as read_fleet_file
-from wafleet.accounts.fleet_files import FleetFiles
+from wafleet.accounts.fleet_file.bots_config import Imported, Note
+from wafleet.accounts.fleet_file.bots_config import read as read_bots_config
+from wafleet.accounts.fleet_file.plan import Action, Change, FieldChange, FleetFile, plan
+from wafleet.accounts.fleet_file.plan import from_data as fleet_file_from_data
+from wafleet.accounts.fleet_file.plan import read as read_fleet_file
+from wafleet.accounts.fleet_file.service import FleetFiles
 from wafleet.accounts.live import Live, LiveFleet, Traffic
 from wafleet.accounts.model import LONGEST_NAME, LONGEST_ROLE, Account, Fields, PairingView, Statistics, about
-from wafleet.accounts.moves import Moved
+from wafleet.accounts.moves.service import Moved
+from wafleet.accounts.older_form import SenderForm
+from wafleet.accounts.older_form import fields_of as sender_fields
+from wafleet.accounts.older_form import form_of as sender_form
 from wafleet.accounts.pictures import png, svg, svg_on_paper
-from wafleet.accounts.registering import SenderForm
-from wafleet.accounts.registering import fields_of as sender_fields
-from wafleet.accounts.registering import form_of as sender_form
 from wafleet.accounts.service import SESSIONS, Accounts
 from wafleet.accounts.settings import AccountSettings, Pace, Quiet, read_settings
-from wafleet.accounts.signs import Said, Signs
+from wafleet.accounts.signs.service import Said, Signs
 from wafleet.accounts.summary import Filters, Fleet, FleetView, Totals
 from wafleet.accounts.unknown_codes import UnknownCodes
 from wafleet.accounts.webhook import WebhookView, webhook_url, webhook_view

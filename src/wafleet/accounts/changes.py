@@ -9,9 +9,11 @@ from uuid import UUID
 
 import psycopg.errors
 
-from wafleet.accounts import private, providers, store
+from wafleet.accounts import needs as providers
+from wafleet.accounts import proxy_password as private
+from wafleet.accounts import store
 from wafleet.accounts.model import Checked, Fields, about, checked, hint
-from wafleet.accounts.private import Sealer
+from wafleet.accounts.proxy_password import Sealer
 from wafleet.accounts.store import Held
 from wafleet.domain.account import MOVES, Desired, State
 from wafleet.domain.errors import Conflict, Forbidden, Invalid, NotFound

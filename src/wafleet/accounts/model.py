@@ -7,7 +7,7 @@ from typing import Any, Final, TypedDict
 
 import msgspec
 
-from wafleet.accounts import private
+from wafleet.accounts import proxy_password as private
 from wafleet.accounts.settings import read_settings, stored
 from wafleet.domain import phone
 from wafleet.domain.account import Desired, State, explain

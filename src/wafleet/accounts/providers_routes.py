@@ -6,8 +6,8 @@ from fastapi import APIRouter, Depends, Path, Request
 from pydantic import Field
 
 from wafleet.accounts.model import LARGEST_METADATA, Account, Fields
-from wafleet.accounts.moves import Moved
-from wafleet.accounts.registering import SenderForm, fields_of
+from wafleet.accounts.moves.service import Moved
+from wafleet.accounts.older_form import SenderForm, fields_of
 from wafleet.accounts.service import Accounts
 from wafleet.accounts.webhook import WebhookView, webhook_view
 from wafleet.engine.web import Body

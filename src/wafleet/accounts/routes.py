@@ -6,9 +6,9 @@ from fastapi import APIRouter, Depends, Path, Query, Response
 from pydantic import AwareDatetime, BaseModel, Field
 
 from wafleet.accounts import pictures, providers_routes
-from wafleet.accounts.asks import MOST_PHONES, Asks
-from wafleet.accounts.fleet_file import Change, from_data
-from wafleet.accounts.fleet_files import FleetFiles
+from wafleet.accounts.asks.service import MOST_PHONES, Asks
+from wafleet.accounts.fleet_file.plan import Change, from_data
+from wafleet.accounts.fleet_file.service import FleetFiles
 from wafleet.accounts.model import (
     HIGHEST_PRIORITY,
     LARGEST_METADATA,

@@ -5,11 +5,12 @@ from contextlib import asynccontextmanager
 from typing import Final
 from uuid import UUID
 
-from wafleet.accounts import moves, store
+from wafleet.accounts import store
 from wafleet.accounts.changes import Changes, limit_of, there
 from wafleet.accounts.model import Account, Fields, PairingView, searchable, wanted
-from wafleet.accounts.moves import Moved
-from wafleet.accounts.private import Sealer
+from wafleet.accounts.moves import service as moves
+from wafleet.accounts.moves.service import Moved
+from wafleet.accounts.proxy_password import Sealer
 from wafleet.accounts.store import Held, Narrow
 from wafleet.domain import phone
 from wafleet.domain.account import State

@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 import msgspec
 from msgspec import Meta
 
-from wafleet.accounts.private import check_proxy
-from wafleet.accounts.providers import GatewaySession, MetaNumber, Twilio
+from wafleet.accounts.needs import GatewaySession, MetaNumber, Twilio
+from wafleet.accounts.proxy_password import check_proxy
 from wafleet.domain import phone
 from wafleet.domain.errors import Invalid
 

@@ -21,9 +21,9 @@ from wafleet.cli.sim_providers import MetaKeys, TwilioKeys
 from wafleet.domain.account import State
 from wafleet.domain.errors import WafleetError
 from wafleet.domain.phone import normalise
-from wafleet.simulator.meta_model import number_id
-from wafleet.simulator.standin_run import keep
-from wafleet.simulator.twilio_model import sid_of
+from wafleet.simulator.standins.meta.model import number_id
+from wafleet.simulator.standins.run import keep
+from wafleet.simulator.standins.twilio.model import sid_of
 from wafleet.tenants import Caller
 
 log = structlog.get_logger(__name__)

@@ -13,7 +13,7 @@ from rich.panel import Panel
 from wafleet.cli.sim import AsJson, DataDir, fail, folder_of, print_json, screen
 from wafleet.domain.errors import Invalid
 from wafleet.domain.phone import normalise
-from wafleet.simulator.standin import Connect
+from wafleet.simulator.standins.numbers import Connect
 
 _PHONE = "+971501110002"
 _RETRIES = {"policy": "exponential", "delaySeconds": 1, "attempts": 10}
@@ -39,11 +39,11 @@ def gateway(
     as_json: AsJson = False,
 ) -> None:
     """Run a stand-in of a gateway, such as WAHA, on the simulated network, until Ctrl-C."""
-    from wafleet.simulator.gateway import Gateway
-    from wafleet.simulator.gateway_api import listening
     from wafleet.simulator.run import FolderTaken
-    from wafleet.simulator.standin_files import Files
-    from wafleet.simulator.standin_run import keep, run
+    from wafleet.simulator.standins.files import Files
+    from wafleet.simulator.standins.gateway.api import listening
+    from wafleet.simulator.standins.gateway.service import Gateway
+    from wafleet.simulator.standins.run import keep, run
 
     folder, phones = folder_of(data_dir).absolute(), _phones(number or [])
     keys = keep(folder, "gateway", GatewayKeys(secrets.token_urlsafe(16), secrets.token_urlsafe(16)))

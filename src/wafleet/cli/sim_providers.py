@@ -15,7 +15,7 @@ from wafleet.domain.errors import Invalid
 from wafleet.domain.phone import normalise
 
 if TYPE_CHECKING:
-    from wafleet.simulator.standin import Connect
+    from wafleet.simulator.standins.numbers import Connect
 
 _NUMBERS = ("+971501110001",)
 _WAFLEET = "http://127.0.0.1:8420"
@@ -56,10 +56,10 @@ def twilio(
     as_json: AsJson = False,
 ) -> None:
     """Run a stand-in of Twilio on the simulated network, until Ctrl-C."""
-    from wafleet.simulator.standin_files import Files
-    from wafleet.simulator.standin_run import keep
-    from wafleet.simulator.twilio import Rules, Twilio
-    from wafleet.simulator.twilio_api import listening
+    from wafleet.simulator.standins.files import Files
+    from wafleet.simulator.standins.run import keep
+    from wafleet.simulator.standins.twilio.api import listening
+    from wafleet.simulator.standins.twilio.service import Rules, Twilio
 
     folder = folder_of(data_dir).absolute()
     keys = keep(folder, "twilio", TwilioKeys("AC" + secrets.token_hex(16), secrets.token_hex(16)))
@@ -97,10 +97,10 @@ def meta(
     as_json: AsJson = False,
 ) -> None:
     """Run a stand-in of Meta's Cloud API on the simulated network, until Ctrl-C."""
-    from wafleet.simulator.meta import Meta, Rules
-    from wafleet.simulator.meta_api import listening
-    from wafleet.simulator.standin_files import Files
-    from wafleet.simulator.standin_run import keep
+    from wafleet.simulator.standins.files import Files
+    from wafleet.simulator.standins.meta.api import listening
+    from wafleet.simulator.standins.meta.service import Meta, Rules
+    from wafleet.simulator.standins.run import keep
 
     folder = folder_of(data_dir).absolute()
     fresh = MetaKeys("EAA" + secrets.token_hex(24), secrets.token_hex(16), secrets.token_hex(8))
@@ -134,7 +134,7 @@ def meta(
 
 def _run(folder: Path, open: "Callable[[Connect], object]") -> None:
     from wafleet.simulator.run import FolderTaken
-    from wafleet.simulator.standin_run import run
+    from wafleet.simulator.standins.run import run
 
     try:
         run(folder, open)  # pyright: ignore[reportArgumentType]

@@ -7,7 +7,7 @@ from wafleet.domain.ids import AccountId
 from wafleet.domain.inbound import Inbound, Receipt
 from wafleet.inbox.accept import Inbox
 from wafleet.inbox.gaps import Gaps
-from wafleet.inbox.hooks import Takers
+from wafleet.inbox.webhooks.service import Takers
 from wafleet.outbox import Lanes
 from wafleet.transports.calls import Sign
 

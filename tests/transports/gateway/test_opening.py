@@ -11,9 +11,9 @@ import httpx
 import pytest
 from tests.transports.heard import PHONE, QUICK, Heard, number, until
 
-from wafleet.simulator.gateway import Gateway as Standin
-from wafleet.simulator.gateway_api import listening
 from wafleet.simulator.local import Local
+from wafleet.simulator.standins.gateway.api import listening
+from wafleet.simulator.standins.gateway.service import Gateway as Standin
 from wafleet.simulator.wire import Wire
 from wafleet.simulator.world import World
 from wafleet.transports.base import Number, OpenError, Refused, RefusedContent, SendError

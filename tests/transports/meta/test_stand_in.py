@@ -32,12 +32,12 @@ from wafleet.domain.message import (
     media,
 )
 from wafleet.simulator.local import Local
-from wafleet.simulator.meta import Meta as StandIn
-from wafleet.simulator.meta import Rules
-from wafleet.simulator.meta_api import listening
-from wafleet.simulator.meta_model import number_id
 from wafleet.simulator.orders import Say, StartFault
-from wafleet.simulator.standin_server import answering
+from wafleet.simulator.standins.meta.api import listening
+from wafleet.simulator.standins.meta.model import number_id
+from wafleet.simulator.standins.meta.service import Meta as StandIn
+from wafleet.simulator.standins.meta.service import Rules
+from wafleet.simulator.standins.server import answering
 from wafleet.simulator.wire import Wire
 from wafleet.simulator.world import World
 from wafleet.transports.base import (

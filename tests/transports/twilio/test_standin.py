@@ -18,9 +18,9 @@ from wafleet.domain.inbound import Inbound, Receipt
 from wafleet.domain.message import Content, Image, Location, Media, Sending, Template, Text
 from wafleet.simulator.local import Local
 from wafleet.simulator.orders import Say, StartFault
-from wafleet.simulator.standin_server import answering
-from wafleet.simulator.twilio import Twilio as StandIn
-from wafleet.simulator.twilio_api import listening
+from wafleet.simulator.standins.server import answering
+from wafleet.simulator.standins.twilio.api import listening
+from wafleet.simulator.standins.twilio.service import Twilio as StandIn
 from wafleet.simulator.wire import Wire
 from wafleet.simulator.world import World
 from wafleet.transports.base import Doubt, Found, MaybeSent, Number, OpenError, Outgoing, SendError

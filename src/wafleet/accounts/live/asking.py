@@ -8,8 +8,8 @@ from uuid import UUID
 
 import structlog
 
-from wafleet.accounts import asks_store as store
-from wafleet.accounts.asks_store import Asked
+from wafleet.accounts.asks import store
+from wafleet.accounts.asks.store import Asked
 from wafleet.accounts.live.held import Held
 from wafleet.domain.ids import AccountId
 from wafleet.engine.db import Db

@@ -8,7 +8,7 @@ from typing import Final
 
 import structlog
 
-from wafleet.accounts import private
+from wafleet.accounts import proxy_password as private
 from wafleet.accounts.live import keys_store as store
 from wafleet.accounts.live.held import Held
 from wafleet.accounts.live.keys_store import Keys

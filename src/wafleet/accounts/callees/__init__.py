@@ -1,0 +1,1 @@
+"""Whose call a webhook's call is."""

@@ -1,0 +1,1 @@
+"""Accounts that go over to another transport."""

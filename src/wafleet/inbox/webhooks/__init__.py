@@ -1,0 +1,1 @@
+"""Calls of providers: taken in, checked, stored, and only then answered."""

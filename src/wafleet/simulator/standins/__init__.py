@@ -1,0 +1,1 @@
+"""Stand-ins of providers: their HTTP contracts, on the simulated network."""

@@ -1,0 +1,1 @@
+"""A stand-in of a gateway with the interface of WAHA."""
