@@ -22,7 +22,7 @@ from wafleet.simulator.world import World
 from wafleet.tenants import Scope
 from wafleet.transports.simulated import Simulated
 from wafleet.transports.twilio import Twilio
-from wafleet.transports.twilio.hooks import sign
+from wafleet.transports.twilio.hooks import signature_of
 
 PUBLIC = "https://fleet.example.com"
 TOKEN, SECRET = "auth-token-that-nobody-may-see-0001", "another-token-nobody-may-see-0002"
@@ -98,7 +98,7 @@ class Place:
     async def called(self, id: str, token: str, about: str = "", **more: str) -> httpx.Response:
         path = f"/hooks/twilio/{id}{about}"
         form = {"MessageSid": "SM1", "From": "whatsapp:+447700900001", "To": "whatsapp:+14155238886", **more}
-        headers = {"X-Twilio-Signature": sign(PUBLIC + path, list(form.items()), token)}
+        headers = {"X-Twilio-Signature": signature_of(PUBLIC + path, list(form.items()), token)}
         return await self.http.post(path, data=form, headers=headers)
 
 

@@ -12,7 +12,7 @@ from tests.cli.served import KITCHEN, OFFICE, PUBLIC, Served, until
 from wafleet.accounts.needs import CREDENTIALS
 from wafleet.cli.pairs import SECRETS
 from wafleet.console.ways import entries_of
-from wafleet.transports.twilio.hooks import sign
+from wafleet.transports.twilio.hooks import signature_of
 
 TOKEN = "auth-token-that-nobody-may-see"
 SENDER = ("--set", "accountSid=AC" + "1" * 32, "--set", "senderSid=XE" + "0" * 32)
@@ -52,7 +52,7 @@ def test_a_webhook_that_was_not_called_ends_with_3_until_it_was(
     assert (before.status, "has not called yet" in before.out) == (3, True)
     path, form = f"/hooks/twilio/{made['id']}", {"MessageSid": "SM1", "From": "whatsapp:+447700900001", "Body": "hi"}
     for token, status in (("wrong", 403), (TOKEN, 200)):
-        headers = {"X-Twilio-Signature": sign(PUBLIC + path, list(form.items()), token)}
+        headers = {"X-Twilio-Signature": signature_of(PUBLIC + path, list(form.items()), token)}
         assert httpx.post(at_served.url + path, data=form, headers=headers).status_code == status
     until(lambda: shell("accounts", "webhook", "Terrace").status == 0, "the call to be noted")
     told = shell("accounts", "webhook", "Terrace", "--json").json()

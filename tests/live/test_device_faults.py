@@ -66,7 +66,7 @@ class Shop:
         (id,) = await self.rig.put(self.account, text)
         await until(self.rig.messages, lambda seen: seen[id] == "read", limit_s=20)
 
-    async def signs(self) -> tuple[Any, Any]:
+    async def noted(self) -> tuple[Any, Any]:
         """When the phone itself was seen last, and when a receipt came."""
         async with self.rig.db.fleet_tx() as tx:
             sql = "select phone_seen_at, last_receipt_at from activity where account_id = %(id)s"
@@ -143,14 +143,14 @@ async def test_a_phone_that_is_out_of_touch_leaves_its_device_online_and_is_not_
     await shop.link()
     shop.fault("phone_away")
     await shop.send("hello")
-    _, first = await until(shop.signs, lambda signs: signs[1] is not None)
+    _, first = await until(shop.noted, lambda seen: seen[1] is not None)
     async with shop.rig.db.fleet_tx() as tx:
         await tx.run("update activity set phone_seen_at = now() - interval '1 day'")
-    long_ago, _ = await shop.signs()
+    long_ago, _ = await shop.noted()
     await shop.send("is the phone away?")
-    seen, _ = await until(shop.signs, lambda signs: signs[1] > first)
+    seen, _ = await until(shop.noted, lambda seen: seen[1] > first)
     assert seen == long_ago
     assert await shop.rig.state(shop.account) == ONLINE
     shop.end("phone_away")
     await shop.send("is it back?")
-    await until(shop.signs, lambda signs: signs[0] > long_ago)
+    await until(shop.noted, lambda seen: seen[0] > long_ago)

@@ -6,7 +6,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wafleet.accounts.live.rules import DOUBTED_S, PEOPLE, STEADY, Signs, failures_before, is_mute, link_end, retry_in
+from wafleet.accounts.live.rules import DOUBTED_S, PEOPLE, STEADY, Pulse, failures_before, is_mute, link_end, retry_in
 from wafleet.domain.account import REASONS, explain
 
 NOW = datetime(2026, 1, 1, 12, tzinfo=UTC)
@@ -58,11 +58,11 @@ SENDS = st.lists(st.tuples(MOMENTS, CUSTOMERS), max_size=12).map(sorted)
 LAG = 60.0
 
 
-def sent(sends: list[tuple[float, str]]) -> Signs:
-    signs = Signs(opened=0)
+def sent(sends: list[tuple[float, str]]) -> Pulse:
+    pulse = Pulse(opened=0)
     for at, to in sends:
-        signs.sent(at, to)
-    return signs
+        pulse.sent(at, to)
+    return pulse
 
 
 @given(SENDS, MOMENTS)
@@ -79,13 +79,13 @@ def test_a_session_is_suspected_once_several_people_were_silent_for_long(
 def test_any_receipt_acquits_of_all_that_was_sent_before(
     before: list[tuple[float, str]], after: list[tuple[float, str]], now: float
 ) -> None:
-    signs = sent(before)
-    signs.receipted(10_000.0)
+    pulse = sent(before)
+    pulse.receipted(10_000.0)
     for at, to in after:
-        signs.sent(10_000.0 + at, to)
+        pulse.sent(10_000.0 + at, to)
     alone = sent([(10_000.0 + at, to) for at, to in after])
     later = 20_000.0 + now
-    assert is_mute(signs, now=later, receipt_lag=LAG, doubted=float("-inf")) == is_mute(
+    assert is_mute(pulse, now=later, receipt_lag=LAG, doubted=float("-inf")) == is_mute(
         alone, now=later, receipt_lag=LAG, doubted=float("-inf")
     )
 

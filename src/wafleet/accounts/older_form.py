@@ -26,14 +26,14 @@ class SenderForm(Body):
     """A sender at Twilio, by the names older systems use."""
 
     name: str | None = Field(None, min_length=1, max_length=LONGEST_NAME, description="none: the restaurant's name")
-    restaurantName: str | None = Field(None, min_length=1, max_length=LONGEST_NAME)  # noqa: N815
-    whatsappNumber: str | None = Field(None, max_length=100, examples=["whatsapp:+14155238886"])  # noqa: N815
-    senderSid: str | None = Field(None, max_length=100)  # noqa: N815
-    wabaId: str | None = Field(None, max_length=100)  # noqa: N815
-    accountSid: str | None = Field(None, max_length=100)  # noqa: N815
-    authToken: str | None = Field(None, max_length=4096, description="write-only")  # noqa: N815
+    restaurantName: str | None = Field(None, min_length=1, max_length=LONGEST_NAME)
+    whatsappNumber: str | None = Field(None, max_length=100, examples=["whatsapp:+14155238886"])
+    senderSid: str | None = Field(None, max_length=100)
+    wabaId: str | None = Field(None, max_length=100)
+    accountSid: str | None = Field(None, max_length=100)
+    authToken: str | None = Field(None, max_length=4096, description="write-only")
     status: str | None = Field(None, max_length=50, description="`inactive`: do not start it", examples=["active"])
-    supportContact: str | None = Field(None, max_length=200)  # noqa: N815
+    supportContact: str | None = Field(None, max_length=200)
 
 
 def fields_of(form: Mapping[str, Any], *, before: Account | None = None) -> Fields:

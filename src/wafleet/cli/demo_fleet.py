@@ -91,7 +91,7 @@ class Agents:
         for name in (BROKERS, GRILL, POOL):
             self._names[(await self._app.slices.tenants.get(self._caller, name)).id] = name
         while True:
-            await asyncio.sleep(random.uniform(0.3, 1.2))  # noqa: S311
+            await asyncio.sleep(random.uniform(0.3, 1.2))
             try:
                 await self._answer_some()
             except (WafleetError, DatabaseAway) as error:
@@ -100,7 +100,7 @@ class Agents:
     async def _answer_some(self) -> None:
         unread = await self._conversations.list(self._caller, Narrow(unread=True), cursor=None, limit=12)
         for one in random.sample(unread.items, k=min(3, len(unread.items))):
-            words = random.choice(REPLIES[self._names[one.tenant]])  # noqa: S311
+            words = random.choice(REPLIES[self._names[one.tenant]])
             await self._app.slices.outbox.send(
                 self._caller, to=one.identity, content=Text(words), account=AccountId(one.account)
             )

@@ -1,6 +1,5 @@
 """`wafleet sim gateway`: a stand-in of a gateway, whose numbers live on the simulated network."""
 
-import json
 import secrets
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
@@ -10,9 +9,8 @@ import msgspec
 import typer
 from rich.panel import Panel
 
-from wafleet.cli.sim import AsJson, DataDir, fail, folder_of, print_json, screen
-from wafleet.domain.errors import Invalid
-from wafleet.domain.phone import normalise
+from wafleet.cli.sim import AsJson, DataDir, folder_of, print_json, screen
+from wafleet.cli.sim_standin import Port, adding, phones, run_standin
 from wafleet.simulator.standins.numbers import Connect
 
 _PHONE = "+971501110002"
@@ -27,7 +25,7 @@ class GatewayKeys(msgspec.Struct):
 
 
 def gateway(
-    port: Annotated[int, typer.Option(help="0: any free one.")] = 8093,
+    port: Port = 8093,
     number: Annotated[
         list[str] | None,
         typer.Option("--number", help="A number whose phone is linked already; may be given again."),
@@ -39,13 +37,12 @@ def gateway(
     as_json: AsJson = False,
 ) -> None:
     """Run a stand-in of a gateway, such as WAHA, on the simulated network, until Ctrl-C."""
-    from wafleet.simulator.run import FolderTaken
     from wafleet.simulator.standins.files import Files
     from wafleet.simulator.standins.gateway.api import listening
     from wafleet.simulator.standins.gateway.service import Gateway
-    from wafleet.simulator.standins.run import keep, run
+    from wafleet.simulator.standins.run import keep
 
-    folder, phones = folder_of(data_dir).absolute(), _phones(number or [])
+    folder, linked = folder_of(data_dir).absolute(), phones(number or [])
     keys = keep(folder, "gateway", GatewayKeys(secrets.token_urlsafe(16), secrets.token_urlsafe(16)))
 
     @asynccontextmanager
@@ -53,15 +50,12 @@ def gateway(
         files = Files(folder / "files")
         stand_in = Gateway(connect, api_key=keys.api_key, webhooks=_webhooks(webhook_url, keys), files=files)
         async with listening(stand_in, port=port) as url:
-            for phone in phones:
+            for phone in linked:
                 await stand_in.sessions.take(_session(phone), phone)
-            _tell(url, keys, phones, as_json=as_json)
+            _tell(url, keys, linked, as_json=as_json)
             yield
 
-    try:
-        run(folder, open)
-    except (FolderTaken, OSError) as error:
-        fail(str(error))
+    run_standin(folder, open)
 
 
 def _webhooks(url: str, keys: GatewayKeys) -> list[dict[str, Any]]:
@@ -72,32 +66,24 @@ def _session(phone: str) -> str:
     return phone.removeprefix("+")
 
 
-def _phones(written: list[str]) -> list[str]:
-    try:
-        return [normalise(phone) for phone in written]
-    except Invalid as e:
-        raise typer.BadParameter(e.sentence) from None
-
-
-def _tell(url: str, keys: GatewayKeys, phones: list[str], *, as_json: bool) -> None:
+def _tell(url: str, keys: GatewayKeys, linked: list[str], *, as_json: bool) -> None:
     """Say where it is, and how to add one of its numbers to wafleet."""
     credentials = {"apiKey": keys.api_key, "hmacKey": keys.hmac_key}
-    settings = {phone: {"gateway": {"url": url, "session": _session(phone)}} for phone in phones or [_PHONE]}
+    settings = {phone: {"gateway": {"url": url, "session": _session(phone)}} for phone in linked or [_PHONE]}
     if as_json:
-        print_json({"url": url, "credentials": credentials, "settings": settings if phones else {}})
+        print_json({"url": url, "credentials": credentials, "settings": settings if linked else {}})
         return
     phone, of = next(iter(settings.items()))
     link = (
         "   wafleet link Shop"
-        if not phones
+        if not linked
         else "   (its phone is linked already; with another one: wafleet link Shop)"
     )
     lines = [
         f"It answers at {url} as a gateway with the interface of WAHA does. Ctrl-C stops it.",
         "",
         "[bold]1[/]  Add a number to wafleet, in another terminal:",
-        f"   echo '{json.dumps(credentials)}' | wafleet accounts add Shop {phone} --transport gateway \\",
-        f"     --settings '{json.dumps(of)}' --credentials-stdin",
+        *adding("gateway", phone, of["gateway"] | credentials),
         "",
         "[bold]2[/]  Link it, and be its phone:",
         link,

@@ -1,26 +1,21 @@
 """`wafleet sim twilio` and `wafleet sim meta`: stand-ins of providers, whose numbers live on the simulated network."""
 
-import json
 import secrets
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import msgspec
 import typer
 
-from wafleet.cli.sim import AsJson, DataDir, fail, folder_of, print_json, screen
-from wafleet.domain.errors import Invalid
-from wafleet.domain.phone import normalise
+from wafleet.cli.sim import AsJson, DataDir, folder_of, print_json, screen
+from wafleet.cli.sim_standin import PHONE, Port, adding, phones, run_standin
 
 if TYPE_CHECKING:
     from wafleet.simulator.standins.numbers import Connect
 
-_NUMBERS = ("+971501110001",)
 _WAFLEET = "http://127.0.0.1:8420"
 
-Port = Annotated[int, typer.Option(help="0: any free one.")]
 NumberOption = Annotated[list[str] | None, typer.Option("--number", help="A number it has; may be given again.")]
 WebhookUrl = Annotated[str, typer.Option(help="Called for what customers write, and what becomes of messages.")]
 PerSecond = Annotated[float, typer.Option(min=0.1, help="Messages a second that each number may send.")]
@@ -77,13 +72,13 @@ def twilio(
             memory=folder / "twilio-messages.jsonl",
         )
         async with listening(stand_in, port=port) as url:
-            senders = [stand_in.add(phone) for phone in _phones(number)]
+            senders = [stand_in.add(phone) for phone in phones(number or [PHONE])]
             settings = {s.phone: {"twilio": {"url": url, "sender_sid": s.sid}} for s in senders}
             credentials = {"accountSid": keys.account_sid, "authToken": keys.auth_token}
             _tell("twilio", url, credentials, settings, as_json=as_json)
             yield
 
-    _run(folder, open)
+    run_standin(folder, open)
 
 
 def meta(
@@ -122,31 +117,14 @@ def meta(
             memory=folder,
         )
         async with listening(stand_in, port=port) as url:
-            numbers = [stand_in.add(phone) for phone in _phones(number)]
+            numbers = [stand_in.add(phone) for phone in phones(number or [PHONE])]
             ids = {"url": url, "waba_id": stand_in.waba_id}
             settings = {n.phone: {"meta": {**ids, "phone_number_id": n.id}} for n in numbers}
             credentials = {"accessToken": keys.access_token, "appSecret": keys.app_secret}
             _tell("meta", url, credentials | {"verifyToken": keys.verify_token}, settings, as_json=as_json)
             yield
 
-    _run(folder, open)
-
-
-def _run(folder: Path, open: "Callable[[Connect], object]") -> None:
-    from wafleet.simulator.run import FolderTaken
-    from wafleet.simulator.standins.run import run
-
-    try:
-        run(folder, open)  # pyright: ignore[reportArgumentType]
-    except (FolderTaken, OSError) as error:
-        fail(str(error))
-
-
-def _phones(written: Sequence[str] | None) -> list[str]:
-    try:
-        return [normalise(phone) for phone in written or _NUMBERS]
-    except Invalid as e:
-        raise typer.BadParameter(e.sentence) from None
+    run_standin(folder, open)
 
 
 def _tell(
@@ -162,9 +140,7 @@ def _tell(
         "",
         "1  Start wafleet so that it knows under which URL webhooks reach it, and add a number:",
         f"   WAFLEET_PUBLIC_URL={_WAFLEET} wafleet up",
-        f"   echo '{json.dumps(credentials)}' | \\",
-        f"     wafleet accounts add Shop {phone} --transport {name} --credentials-stdin \\",
-        f"     --settings '{json.dumps(of)}'",
+        *adding(name, phone, of[name] | credentials),
         "",
         "2  Start this again with the webhook of the account, whose id the last command has shown:",
         f"   wafleet sim {name} --webhook-url {_WAFLEET}/hooks/{name}/ACCOUNT",

@@ -52,7 +52,7 @@ class _Retries(BaseRetryStrategy):
             return RetryDecision(retry_in={"seconds": 0})
         if job.attempts >= self._most:
             return None
-        wait_s = min(2**job.attempts, 3600) * random.uniform(0.5, 1)  # noqa: S311
+        wait_s = min(2**job.attempts, 3600) * random.uniform(0.5, 1)
         return RetryDecision(retry_in={"seconds": max(1, round(wait_s))})
 
 

@@ -55,7 +55,7 @@ async def _run(loop: Loop, clock: Clock, stopping: asyncio.Event) -> None:
 
 
 async def _pause(loop: Loop, clock: Clock, failures: int) -> None:
-    jitter = random.uniform(1 - loop.jitter, 1 + loop.jitter)  # noqa: S311
+    jitter = random.uniform(1 - loop.jitter, 1 + loop.jitter)
     if failures:
         await clock.sleep(min(0.25 * 2**failures, LONGEST_BACKOFF_S) * jitter)
     else:

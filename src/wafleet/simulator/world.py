@@ -61,7 +61,7 @@ class World:
         journal: Path | None = None,
         remember: int = 250_000,
     ) -> None:
-        random = Random(seed)  # noqa: S311
+        random = Random(seed)
         self.clock = clock or steady()
         self._state = State(
             now=self.clock, random=random, manners=manners or Manners(), remember=remember, journal=journal

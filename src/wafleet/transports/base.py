@@ -84,6 +84,7 @@ class Doubt:
     content: Content | None = None
     since: datetime | None = None  # when it was put on the wire
     provider_id: str = ""  # the network's name for it, where it was answered
+    others: frozenset[str] = frozenset()  # names of the last other messages to this person: it is none of them
 
 
 @dataclass(frozen=True, slots=True)

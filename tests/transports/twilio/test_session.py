@@ -5,7 +5,7 @@ import json
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 from typing import Any
@@ -533,6 +533,14 @@ async def test_what_is_known_to_be_another_message_is_not_taken_for_it() -> None
         assert await session.find([again]) == {again.id: None}
         itself = Doubt(first.id, LAYLA, first.content, NOW)
         assert await session.find([itself]) == {first.id: Found("SM1", Sending.SENT)}
+
+
+@pytest.mark.parametrize("words", ["hi", "other words"])
+async def test_what_an_earlier_process_sent_to_the_same_person_is_not_taken_for_it(words: str) -> None:
+    one = doubt()
+    async with speaking(lists(resource("SM1", words)), answer_s=0.05) as (session, _):
+        told_apart = replace(one, others=frozenset({"SM1"}))
+        assert await session.find([told_apart]) == {one.id: None}
 
 
 async def test_two_doubts_of_the_same_words_are_two_messages() -> None:

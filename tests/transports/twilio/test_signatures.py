@@ -14,7 +14,7 @@ import pytest
 
 from wafleet.transports.calls import Call, Forged
 from wafleet.transports.twilio import Twilio
-from wafleet.transports.twilio.hooks import FORM, check, sign
+from wafleet.transports.twilio.hooks import FORM, check, signature_of
 
 OFFICIAL = Path(__file__).parents[4] / "shared/contracts/twilio/signature_vectors.json"
 TOKEN = "a token that is only for tests"
@@ -30,7 +30,7 @@ PAIRS = [
 def post(
     pairs: Sequence[tuple[str, str]] = PAIRS, *, url: str = URL, signature: str | None = None, kind: str = FORM
 ) -> Call:
-    given = sign(url, pairs, TOKEN) if signature is None else signature
+    given = signature_of(url, pairs, TOKEN) if signature is None else signature
     return Call("POST", url, {"content-type": kind, "x-twilio-signature": given}, urlencode(pairs).encode())
 
 
@@ -91,7 +91,7 @@ def test_we_agree_with_the_official_library(url: str) -> None:
     ],
 )
 def test_a_port_that_goes_without_saying_makes_no_difference(reached: str, signed: str) -> None:
-    check(post(url=reached, signature=sign(signed, PAIRS, TOKEN)), TOKEN)
+    check(post(url=reached, signature=signature_of(signed, PAIRS, TOKEN)), TOKEN)
 
 
 def test_the_url_counts_as_it_was_written_quote_plus_and_all() -> None:
@@ -102,7 +102,7 @@ def test_the_url_counts_as_it_was_written_quote_plus_and_all() -> None:
         "https://wafleet.example/hooks?name=O'Neil%20Sons",
     ):
         with pytest.raises(Forged):
-            check(post(url=other, signature=sign(url, PAIRS, TOKEN)), TOKEN)
+            check(post(url=other, signature=signature_of(url, PAIRS, TOKEN)), TOKEN)
 
 
 def test_of_a_repeated_parameter_each_value_counts_once_and_in_order() -> None:
@@ -116,7 +116,7 @@ def test_parameters_that_are_new_to_us_are_part_of_the_signature() -> None:
     pairs = [*PAIRS, ("SomethingNew", "2027")]
     check(post(pairs), TOKEN)
     with pytest.raises(Forged):
-        check(post(pairs, signature=sign(URL, PAIRS, TOKEN)), TOKEN)
+        check(post(pairs, signature=signature_of(URL, PAIRS, TOKEN)), TOKEN)
 
 
 @pytest.mark.parametrize(
@@ -125,12 +125,12 @@ def test_parameters_that_are_new_to_us_are_part_of_the_signature() -> None:
         post(signature=""),
         post(signature="AAAA"),
         post(signature="ü ² \udcff"),
-        post(url="https://elsewhere.example/hooks", signature=sign(URL, PAIRS, TOKEN)),
+        post(url="https://elsewhere.example/hooks", signature=signature_of(URL, PAIRS, TOKEN)),
         post(kind="application/json"),
         post(kind="multipart/form-data; boundary=x"),
-        Call("POST", URL, {"content-type": FORM, "x-twilio-signature": sign(URL, [], TOKEN)}, b"\xff\xfe=1"),
-        Call("POST", URL, {"content-type": FORM, "x-twilio-signature": sign(URL, [], TOKEN)}, b"a=1&" * 1000),
-        Call("POST", URL, {"content-type": FORM, "x-twilio-signature": sign(URL, [], TOKEN)}, b"a" * 300_000),
+        Call("POST", URL, {"content-type": FORM, "x-twilio-signature": signature_of(URL, [], TOKEN)}, b"\xff\xfe=1"),
+        Call("POST", URL, {"content-type": FORM, "x-twilio-signature": signature_of(URL, [], TOKEN)}, b"a=1&" * 1000),
+        Call("POST", URL, {"content-type": FORM, "x-twilio-signature": signature_of(URL, [], TOKEN)}, b"a" * 300_000),
         Call("POST", URL, {"content-type": FORM}, b""),
     ],
     ids=range(10),
@@ -143,4 +143,4 @@ def test_everything_else_is_refused(call: Call) -> None:
 def test_an_account_without_usable_credentials_believes_nobody() -> None:
     for credentials in (b"", b"{}", b"\xff", b'{"accountSid":"AC1","authToken":""}'):
         with pytest.raises(Forged):
-            Twilio().check(post(signature=sign(URL, PAIRS, "")), credentials, {})
+            Twilio().check(post(signature=signature_of(URL, PAIRS, "")), credentials, {})

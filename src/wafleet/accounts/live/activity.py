@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from wafleet.accounts.live import store
 from wafleet.accounts.live.held import Held
 from wafleet.accounts.live.live import Live
-from wafleet.accounts.live.store import Sign
+from wafleet.accounts.live.store import Moved
 from wafleet.domain.ids import AccountId
 from wafleet.engine.clock import Clock
 from wafleet.engine.db import Db
@@ -22,17 +22,17 @@ class Activity:
     async def turn(self) -> None:
         """Store the activities since the last turn."""
         since, self._until = self._until, self._clock.monotonic()
-        signs = [sign for one in self._held.values() if one.live is not None and (sign := self._sign(one.live, since))]
-        if signs:
+        moved = [new for one in self._held.values() if one.live is not None and (new := self._moved(one.live, since))]
+        if moved:
             async with self._db.fleet_tx() as tx:
-                await store.note_activity(tx, signs)
+                await store.note_activity(tx, moved)
 
-    def _sign(self, live: Live, since: float) -> Sign | None:
-        seen = live.signs
+    def _moved(self, live: Live, since: float) -> Moved | None:
+        seen = live.pulse
         phone_seen, live.phone_seen = live.phone_seen, None
         if phone_seen is None and max(seen.inbound, seen.receipt, seen.last_sent) < since:
             return None
-        return Sign(
+        return Moved(
             account=live.account,
             tenant=live.tenant,
             inbound_at=self._at(seen.inbound, since),

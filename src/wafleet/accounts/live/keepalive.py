@@ -54,7 +54,7 @@ class KeepAlive:
         for account, held in self._held.items():
             if held.live is not None and self._watched.get(account) is not held.live:
                 self._watched[account] = held.live
-                self._later(_Watch(held.live), self._period(held.live) * random.uniform(0.2, 1))  # noqa: S311
+                self._later(_Watch(held.live), self._period(held.live) * random.uniform(0.2, 1))
         for gone in [account for account, live in self._watched.items() if live.closed]:
             del self._watched[gone]
 
@@ -83,13 +83,13 @@ class KeepAlive:
         self._later(watch, AGAIN_S)
 
     async def _prove(self, live: Live) -> None:
-        now, signs = self._clock.monotonic(), live.signs
-        verdict = rules.canary_verdict(signs, now=now, limit=self._settings.limit_s)
+        now, pulse = self._clock.monotonic(), live.pulse
+        verdict = rules.canary_verdict(pulse, now=now, limit=self._settings.limit_s)
         if verdict:
-            signs.canary = None
+            pulse.canary = None
             live.restart(live, verdict, f"a message to itself did not come back within {self._settings.limit_s:g} s")
-        elif signs.canary is None and rules.suspicion(
-            signs, now=now, canary_after=self._settings.canary_after_s, receipt_lag=self._settings.receipt_lag_s
+        elif pulse.canary is None and rules.suspicion(
+            pulse, now=now, canary_after=self._settings.canary_after_s, receipt_lag=self._settings.receipt_lag_s
         ):
             await self._send_canary(live)
 
@@ -97,23 +97,23 @@ class KeepAlive:
         now, held, lag = self._clock.monotonic(), self._held.get(live.account), self._settings.receipt_lag_s
         if held is None or held.live is not live or held.busy():
             return
-        if rules.is_mute(live.signs, now=now, receipt_lag=lag, doubted=held.doubted):
+        if rules.is_mute(live.pulse, now=now, receipt_lag=lag, doubted=held.doubted):
             held.doubted = now
             live.restart(live, "mute", f"no receipt came from any of {rules.PEOPLE} people within {lag:g} s")
 
     async def _send_canary(self, live: Live) -> None:
         live.canary = MessageId(new_id())
-        live.signs.canary = self._clock.monotonic()
-        live.signs.unreceipted = None
+        live.pulse.canary = self._clock.monotonic()
+        live.pulse.unreceipted = None
         try:
             await live.session.send(Outgoing(live.canary, live.number.phone, Text("wafleet canary")))
         except SendError as error:
-            live.signs.canary = None
+            live.pulse.canary = None
             log.info("canary_not_sent", account=str(live.account), reason=error.reason)
 
     def _next(self, live: Live) -> float:
         period = self._period(live)
-        return min(period, self._settings.limit_s + 0.1) if live.signs.canary is not None else period
+        return min(period, self._settings.limit_s + 0.1) if live.pulse.canary is not None else period
 
     def _period(self, live: Live) -> float:
         own = live.row.settings.get("keep_alive_s")

@@ -31,9 +31,9 @@ class Ears:
 
     def received(self, inbound: Inbound) -> None:
         live = self._live
-        live.signs.inbound = self._host.now()
+        live.pulse.inbound = self._host.now()
         if inbound.identity == live.number.phone:  # a canary came home
-            live.signs.canary, live.signs.canary_seen = None, live.signs.inbound
+            live.pulse.canary, live.pulse.canary_seen = None, live.pulse.inbound
             self._tell(inbound.provider_id)
             return
         stored = self._traffic.received(live, inbound)
@@ -41,7 +41,7 @@ class Ears:
 
     def receipt(self, receipt: Receipt) -> None:
         live = self._live
-        live.signs.receipted(self._host.now())
+        live.pulse.receipted(self._host.now())
         if receipt.message is None or receipt.message != live.canary:
             self._traffic.receipt(live, receipt)
 

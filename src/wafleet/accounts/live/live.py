@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from wafleet.accounts.live.rules import Signs
+from wafleet.accounts.live.rules import Pulse
 from wafleet.accounts.live.store import Row
 from wafleet.domain.ids import AccountId, MessageId, TenantId
 from wafleet.domain.inbound import Inbound, Receipt
@@ -23,7 +23,7 @@ class Live:
     transport: str  # which it was opened on; its account may have moved since
     lease: Lease
     capabilities: Capabilities
-    signs: Signs
+    pulse: Pulse
     sure: Callable[[], bool]  # whether this node's leases certainly hold at this moment
     restart: Callable[["Live", str, str], None]  # (live, reason, detail): close it and open it anew
     trouble: Callable[["Live", str, str], None]  # (live, reason, detail): say it is degraded; "" says it is well

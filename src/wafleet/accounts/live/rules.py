@@ -73,9 +73,9 @@ def retry_in(
     if not explain(reason).retried:
         return None
     if until is not None:
-        return max(until - now, timedelta()) + timedelta(seconds=random.uniform(0, 2))  # noqa: S311
+        return max(until - now, timedelta()) + timedelta(seconds=random.uniform(0, 2))
     ceiling = min(most, first * 2 ** min(failures, 20))
-    wait = timedelta(seconds=random.uniform(0, ceiling.total_seconds()))  # noqa: S311
+    wait = timedelta(seconds=random.uniform(0, ceiling.total_seconds()))
     return max(wait, _LEAST_WAIT.get(reason, timedelta()))
 
 
@@ -95,7 +95,7 @@ DOUBTED_S: Final = 3600.0  # a session is opened anew at most this often on such
 
 
 @dataclass(slots=True)
-class Signs:
+class Pulse:
     """What was seen of one live session, in monotonic seconds. Kept by its node; judged by `suspicion`."""
 
     opened: float
@@ -119,7 +119,7 @@ class Signs:
         self.unheard.clear()
 
 
-def suspicion(signs: Signs, *, now: float, canary_after: float, receipt_lag: float) -> str:
+def suspicion(pulse: Pulse, *, now: float, canary_after: float, receipt_lag: float) -> str:
     """Say why a canary should be sent: "mute", "deaf", or "" when there is proof enough of life.
 
     now, canary_after, receipt_lag  seconds; canary_after 0 switches canaries off
@@ -129,14 +129,14 @@ def suspicion(signs: Signs, *, now: float, canary_after: float, receipt_lag: flo
     """
     if canary_after <= 0:
         return ""
-    if signs.unreceipted is not None and now - signs.unreceipted > receipt_lag:
+    if pulse.unreceipted is not None and now - pulse.unreceipted > receipt_lag:
         return "mute"
-    if now - max(signs.opened, signs.inbound, signs.receipt, signs.canary_seen) > canary_after:
+    if now - max(pulse.opened, pulse.inbound, pulse.receipt, pulse.canary_seen) > canary_after:
         return "deaf"
     return ""
 
 
-def is_mute(signs: Signs, *, now: float, receipt_lag: float, doubted: float) -> bool:
+def is_mute(pulse: Pulse, *, now: float, receipt_lag: float, doubted: float) -> bool:
     """Tell whether a session that can send no canary should be opened anew, since nothing it sends seems to arrive.
 
     doubted  when the account's session was last opened anew because of this
@@ -144,16 +144,16 @@ def is_mute(signs: Signs, *, now: float, receipt_lag: float, doubted: float) -> 
     Several people were written to, all of them longer than `receipt_lag` ago, and no receipt of anybody has come since.
     What customers write meanwhile acquits nobody: the ears may be well.
     """
-    if len(signs.unheard) < PEOPLE or now - doubted < DOUBTED_S:
+    if len(pulse.unheard) < PEOPLE or now - doubted < DOUBTED_S:
         return False
-    return now - max(signs.unheard.values()) > receipt_lag
+    return now - max(pulse.unheard.values()) > receipt_lag
 
 
-def canary_verdict(signs: Signs, *, now: float, limit: float) -> str:
+def canary_verdict(pulse: Pulse, *, now: float, limit: float) -> str:
     """Say what a canary that did not come back within `limit` seconds proves: "deaf", "mute", or "" while it may.
 
     When other things arrived since it was sent, the ears work: the account is mute.
     """
-    if signs.canary is None or now - signs.canary <= limit:
+    if pulse.canary is None or now - pulse.canary <= limit:
         return ""
-    return "mute" if max(signs.inbound, signs.receipt) > signs.canary else "deaf"
+    return "mute" if max(pulse.inbound, pulse.receipt) > pulse.canary else "deaf"

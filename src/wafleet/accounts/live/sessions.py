@@ -18,7 +18,7 @@ from wafleet.accounts.live.linker import Linker
 from wafleet.accounts.live.listener import Ears
 from wafleet.accounts.live.live import Live, Traffic
 from wafleet.accounts.live.outdated import Outdated
-from wafleet.accounts.live.rules import Signs
+from wafleet.accounts.live.rules import Pulse
 from wafleet.accounts.live.states import States
 from wafleet.accounts.live.store import Row
 from wafleet.config import SessionsSettings
@@ -367,7 +367,7 @@ class Sessions:
             transport=held.row.transport,
             lease=held.lease,
             capabilities=self._transports[held.row.transport].capabilities,
-            signs=Signs(opened=self._clock.monotonic()),
+            pulse=Pulse(opened=self._clock.monotonic()),
             sure=lambda: self._node.sure_s > 0,
             restart=self.restart,
             trouble=self.trouble,
@@ -390,7 +390,7 @@ def _at_rest(row: Row) -> bool:
 
 
 def _spread(wait_s: float) -> timedelta:
-    return timedelta(seconds=wait_s + random.uniform(0, min(wait_s, 2)))  # noqa: S311
+    return timedelta(seconds=wait_s + random.uniform(0, min(wait_s, 2)))
 
 
 async def _nobody(held: Held) -> None:

@@ -277,7 +277,7 @@ async def show_pairing(
 
 
 @dataclass(frozen=True, slots=True)
-class Sign:
+class Moved:
     """When an account last moved, as its node saw it."""
 
     account: AccountId
@@ -288,7 +288,7 @@ class Sign:
     phone_seen_at: datetime | None
 
 
-async def note_activity(tx: Tx, signs: Sequence[Sign]) -> None:
+async def note_activity(tx: Tx, moved: Sequence[Moved]) -> None:
     """Store last activities; older news than what is stored changes nothing."""
     await tx.run(
         """
@@ -305,12 +305,12 @@ async def note_activity(tx: Tx, signs: Sequence[Sign]) -> None:
                last_receipt_at = greatest(t.last_receipt_at, excluded.last_receipt_at),
                phone_seen_at = greatest(t.phone_seen_at, excluded.phone_seen_at)
         """,
-        accounts=[one.account for one in signs],
-        tenants=[one.tenant for one in signs],
-        inbound=[one.inbound_at for one in signs],
-        sent=[one.sent_at for one in signs],
-        receipts=[one.receipt_at for one in signs],
-        phones=[one.phone_seen_at for one in signs],
+        accounts=[one.account for one in moved],
+        tenants=[one.tenant for one in moved],
+        inbound=[one.inbound_at for one in moved],
+        sent=[one.sent_at for one in moved],
+        receipts=[one.receipt_at for one in moved],
+        phones=[one.phone_seen_at for one in moved],
     )
 
 

@@ -295,7 +295,7 @@ class Lanes:
         except Exception as error:
             log.exception("send_failed", account=str(claim.account), error=repr(error))
             return self._doubt(lane, claim, MaybeSent("unexpected", repr(error)))
-        lane.live.signs.sent(self._clock.monotonic(), claim.to)
+        lane.live.pulse.sent(self._clock.monotonic(), claim.to)
         self._went_well(lane)
         return verdicts.sent(claim, provider_id)
 

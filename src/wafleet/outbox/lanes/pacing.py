@@ -61,7 +61,7 @@ def spend(pace: Pace, gauge: Gauge, *, recipient: ConversationId, age: timedelta
     """Count one message that is put on the wire."""
     gauge.sent_today = _sent_today(pace, gauge, now) + 1
     if (gap := _gap(pace, gauge, age)) is not None:
-        jitter = 1 + (pace.jitter or 0) * random.uniform(-1, 1)  # noqa: S311
+        jitter = 1 + (pace.jitter or 0) * random.uniform(-1, 1)
         gauge.ready_at = max(gauge.ready_at, now - _burst(pace) * gap) + gap * jitter
     for rule in gauge.pairs:
         rule.spend(recipient, now)

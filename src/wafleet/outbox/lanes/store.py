@@ -21,6 +21,7 @@ from wafleet.transports.base import About, Doubt
 SEEN_AHEAD: Final = 1000  # waiting messages of an account that one claim looks through
 CATCH_UP: Final = 200  # messages per account whose receipts are asked for when a session opens
 RECALLED: Final = 2000  # messages per account that are looked through for whom it just wrote to
+OTHERS: Final = 200  # messages of a conversation, both ways, among which one in doubt is told apart
 LONGEST_DETAIL: Final = 500
 NOBODY: Final[Mapping[AccountId, timedelta]] = {}
 _content: Final[msgspec.json.Decoder[Content]] = msgspec.json.Decoder(Content)
@@ -222,13 +223,22 @@ async def doubts(tx: Tx, *, stranded: Sequence[Stranded]) -> list[Doubt]:
     """Return what a network that does not know our ids can know these messages by."""
     rows = await tx.tuples(
         """
-        select o.message_id, c.identity, m.content::text, o.sending_at, coalesce(o.provider_id, '')
+        select o.message_id, c.identity, m.content::text, o.sending_at, coalesce(o.provider_id, ''),
+               array(select q.provider_id
+                       from (select p.id from messages p where p.conversation_id = o.conversation_id
+                              order by p.seq desc limit %(others)s) n
+                       join outbox q on q.message_id = n.id
+                      where q.message_id <> o.message_id and q.provider_id is not null)
           from outbox o join messages m on m.id = o.message_id join conversations c on c.id = o.conversation_id
          where o.message_id = any(%(messages)s::uuid[])
         """,
         messages=[one.id for one in stranded],
+        others=OTHERS,
     )
-    return [Doubt(id, to, _content.decode(content), since, name) for id, to, content, since, name in rows]
+    return [
+        Doubt(id, to, _content.decode(content), since, name, frozenset(others))
+        for id, to, content, since, name, others in rows
+    ]
 
 
 async def due(tx: Tx, *, accounts: Sequence[AccountId]) -> list[AccountId]:

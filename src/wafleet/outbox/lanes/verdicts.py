@@ -62,7 +62,7 @@ def after_error(claim: Claim, error: SendError, *, max_attempts: int) -> Outcome
 def backoff(attempts: int) -> timedelta:
     """Return how long to wait after this many tries: growing, with jitter."""
     ceiling = min(LONGEST_RETRY, FIRST_RETRY * 2 ** min(attempts, 16))
-    return ceiling * random.uniform(0.5, 1)  # noqa: S311
+    return ceiling * random.uniform(0.5, 1)
 
 
 def _requeued(claim: Claim, error: SendError, wait: timedelta, *, counted: bool) -> Outcome:

@@ -71,7 +71,9 @@ def matched(
     names: dict[MessageId, Found] = {}
     for doubt in sorted(doubts, key=lambda one: (not one.provider_id, since(one))):
         for one in free:
-            if named.get(one.sid, doubt.id) == doubt.id and (one.sid == doubt.provider_id or _same(doubt, one)):
+            if one.sid in doubt.others or named.get(one.sid, doubt.id) != doubt.id:
+                continue
+            if one.sid == doubt.provider_id or _same(doubt, one):
                 names[doubt.id] = _found(one)
                 free.remove(one)
                 break
@@ -87,7 +89,8 @@ def open_to_doubt(doubt: Doubt, found: Iterable[Listed], *, taken: Container[str
     Words come back changed where Twilio or a template touches them, and clocks differ. Who is told that a message never
     went out sends it again, so anything nobody knows to be another message keeps that from being said.
     """
-    return any(one.sid not in taken and one.at >= earliest(doubt) for one in found)
+    others = doubt.others
+    return any(one.sid not in taken and one.sid not in others and one.at >= earliest(doubt) for one in found)
 
 
 def tellable(doubt: Doubt) -> bool:

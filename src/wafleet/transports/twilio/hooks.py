@@ -75,14 +75,14 @@ def check(call: Call, token: str) -> None:
     except ValueError:
         raise Forged("The request's body cannot be what Twilio signed") from None
     for url in _spellings(call.url):
-        if hmac.compare_digest(sign(url, pairs, token).encode(), given):
+        if hmac.compare_digest(signature_of(url, pairs, token).encode(), given):
             return
     raise Forged(
         "The signature is not Twilio's: compare the auth token, and `public_url` with the address set at Twilio"
     )
 
 
-def sign(url: str, pairs: Sequence[tuple[str, str]], token: str) -> str:
+def signature_of(url: str, pairs: Sequence[tuple[str, str]], token: str) -> str:
     """Return what Twilio writes into X-Twilio-Signature: of a repeated parameter, each value counts once."""
     text = url + "".join(map("".join, sorted(set(pairs))))
     return base64.b64encode(hmac.digest(token.encode(), text.encode(), hashlib.sha1)).decode()

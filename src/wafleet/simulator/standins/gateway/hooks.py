@@ -94,6 +94,6 @@ def _pauses(rules: Mapping[str, Any]) -> list[float]:
         case "linear":
             return [delay * (n + 1) for n in range(attempts)]
         case "exponential":
-            return [delay * 2**n * random.uniform(0.8, 1.2) for n in range(attempts)]  # noqa: S311
+            return [delay * 2**n * random.uniform(0.8, 1.2) for n in range(attempts)]
         case _:
             return [delay] * attempts
