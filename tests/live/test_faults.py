@@ -1,9 +1,13 @@
 """Each fault of the network leads to the state and reason an operator should see, and heals when it ends."""
 
 import asyncio
+from datetime import UTC, datetime
 
 import pytest
 from tests.live.rig import Rig, until
+
+from wafleet.outbox.lanes.lane import Lane
+from wafleet.simulator.orders import StartFault
 
 PHONE = "+971500000001"
 ONLINE = ("online", "")
@@ -82,6 +86,24 @@ async def test_a_ban_that_ends_is_followed_by_a_new_connection(rig: Rig) -> None
     rig.fault(PHONE, "banned", lasts=1)
     await until(lambda: rig.state(account), lambda state: state[0] == "blocked")
     await until(lambda: rig.state(account), lambda state: state == ONLINE)
+
+
+async def test_a_pause_that_the_network_asked_for_outlasts_a_connection(rig: Rig) -> None:
+    account = await rig.account(PHONE)
+    node = await rig.start()
+    await until(lambda: rig.state(account), lambda state: state == ONLINE)
+    rig.world.start_fault(StartFault(account=PHONE, kind="throttled", seconds=60))
+    await rig.put(account, "one")
+    await until(lambda: rig.state(account), lambda state: state == ("degraded", "throttled"))
+    before = node.lanes._lanes[account]  # pyright: ignore[reportPrivateUsage]
+    rig.fault(PHONE, "disconnect")
+
+    async def lane() -> Lane:
+        return node.lanes._lanes[account]  # pyright: ignore[reportPrivateUsage]
+
+    after = await until(lane, lambda seen: seen is not before and seen.ready)
+    assert (after.gauge.held_until, after.gauge.share) == (before.gauge.held_until, 0.5)
+    assert after.allowance(datetime.now(UTC)).why == "throttled"
 
 
 async def test_a_throttled_account_slows_down_says_so_and_loses_nothing(rig: Rig) -> None:

@@ -344,13 +344,12 @@ class Lanes:
             timer.cancel()
 
     async def _new_lane(self, live: Live) -> Lane:
-        now = self._now()
-        own, limits = (
-            merged(read_settings(live.row.settings).pace, fleet_pace(self._settings)),
-            live.capabilities.limits,
-        )
+        now, limits = self._now(), live.capabilities.limits
+        own = merged(read_settings(live.row.settings).pace, fleet_pace(self._settings))
         pace = pacing.within(own, limits)
         lane = Lane(live=live, pace=pace, gauge=pacing.Gauge(ready_at=now, pairs=pacing.pairs(pace, limits)))
+        if (before := self._lanes.get(live.account)) is not None and before.live.transport == live.transport:
+            pacing.go_on(lane.gauge, before.gauge)
         if pace.daily_cap is not None or lane.gauge.pairs:
             async with self._db.fleet_tx() as tx:
                 await holds.recall(tx, lane, now)

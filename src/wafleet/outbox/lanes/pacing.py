@@ -74,6 +74,12 @@ def throttled(gauge: Gauge, *, retry_after: timedelta, reason: str, now: datetim
     gauge.share = max(SLOWEST, gauge.share / 2)
 
 
+def go_on(gauge: Gauge, before: Gauge) -> None:
+    """Go on where the gauge of an earlier session stood: what the network asked for outlasts a connection."""
+    gauge.ready_at = max(gauge.ready_at, before.ready_at)
+    gauge.held_until, gauge.held_why, gauge.share = before.held_until, before.held_why, before.share
+
+
 def went_well(gauge: Gauge) -> None:
     """Give back a little of the pace that throttling took."""
     gauge.share = min(1.0, gauge.share * 1.05)
