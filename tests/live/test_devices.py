@@ -83,6 +83,26 @@ async def test_a_phone_lists_one_device_however_often_it_is_linked_and_none_afte
     await until(fleet.listed, lambda seen: seen == [], limit_s=30)
 
 
+async def test_the_keys_of_a_number_that_was_stopped_leave_this_disk_and_it_comes_back_without_a_code(
+    fleet: Fleet,
+) -> None:
+    account = await fleet.rig.account(PHONE, linked=False)
+    await fleet.link(account)
+    (node,), keeps = fleet.rig.nodes, fleet.rig.device
+    assert keeps is not None
+    await fleet.accounts.disable(CALLER, account)
+
+    async def left() -> bool:
+        await node.live._tidying.turn()  # pyright: ignore[reportPrivateUsage]
+        return account in keeps.left()
+
+    assert account in keeps.left()
+    await until(left, lambda here: not here)
+    await fleet.accounts.enable(CALLER, account)
+    await until(lambda: fleet.rig.state(account), lambda seen: seen == ONLINE, limit_s=30)
+    assert await fleet.listed() == [1]
+
+
 async def test_a_device_whose_keys_were_never_stored_stays_in_the_phones_list_and_hinders_nothing(
     fleet: Fleet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

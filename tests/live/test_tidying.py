@@ -64,15 +64,22 @@ async def test_only_what_no_account_needs_is_removed(rig: Rig, change: str, goes
 
 
 @pytest.mark.parametrize(
-    ("holder", "left_s", "told"), [("n2", 60, True), ("n1", 60, False), ("n2", -1, False), (None, -1, False)]
+    ("desired", "holder", "left_s", "told"),
+    [
+        ("running", "n2", 60, True),
+        ("running", "n1", 60, False),
+        ("running", "n2", -1, False),
+        ("running", None, -1, False),
+        ("stopped", None, -1, True),
+    ],
 )
-async def test_where_another_node_runs_an_account_the_folder_here_is_compared_with_what_is_stored(
-    rig: Rig, holder: str | None, left_s: int, told: bool
+async def test_where_this_node_does_not_run_an_account_its_folder_is_compared_with_what_is_stored(
+    rig: Rig, desired: str, holder: str | None, left_s: int, told: bool
 ) -> None:
     account = await rig.account("+971500000001")
     secret = rig.world.account("+971500000001").credentials
     async with rig.db.fleet_tx() as tx:
-        await tx.run("update accounts set transport = 'device'")
+        await tx.run("update accounts set transport = 'device', desired = %(desired)s", desired=desired)
         await tx.run("insert into nodes (name, version) values ('n1', '1'), ('n2', '1')")
         sql = """
             insert into leases (name, holder, epoch, expires_at)

@@ -230,12 +230,12 @@ async def without_a_session(tx: Tx, *, accounts: Sequence[AccountId], transport:
     return [AccountId(row[0]) for row in await tx.tuples(sql, accounts=list(accounts), transport=transport)]
 
 
-async def run_elsewhere(tx: Tx, *, accounts: Sequence[AccountId], transport: str, node: str) -> list[AccountId]:
-    """Return those of `accounts` that another node runs on this transport."""
+async def not_run_here(tx: Tx, *, accounts: Sequence[AccountId], transport: str, node: str) -> list[AccountId]:
+    """Return those of `accounts` on this transport that another node runs, or nobody because they are stopped."""
     sql = """
-        select a.id from accounts a join leases l on l.name = 'account:' || a.id
+        select a.id from accounts a left join leases l on l.name = 'account:' || a.id and l.expires_at > now()
          where a.id = any(%(accounts)s) and a.transport = %(transport)s and a.credentials is not null
-           and l.holder <> %(node)s and l.expires_at > now()
+           and (a.desired = 'stopped' or l.holder <> %(node)s)
     """
     rows = await tx.tuples(sql, accounts=list(accounts), transport=transport, node=node)
     return [AccountId(row[0]) for row in rows]

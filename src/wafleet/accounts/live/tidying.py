@@ -36,7 +36,7 @@ class KeepsFolders(Protocol):
 class Tidying:
     """Goes through what is left on this disk. What an account may still need stays.
 
-    node  this one's name: of accounts that others run, the keys need not lie here in plain as well
+    node  this one's name: the keys of accounts that it does not run need not lie here in plain as well
     """
 
     def __init__(
@@ -59,12 +59,12 @@ class Tidying:
                 continue
             async with self._db.fleet_tx() as tx:
                 done = await store.without_a_session(tx, accounts=left, transport=kind)
-                elsewhere = await store.run_elsewhere(tx, accounts=left, transport=kind, node=self._node)
+                idle = await store.not_run_here(tx, accounts=left, transport=kind, node=self._node)
             for account in done:
                 if not self._holds(account, kind):
                     log.info("account_folder_removed", account=str(account))
                     await one.forget(account)
-            for account in elsewhere:
+            for account in idle:
                 with suppress(SecretError):
                     await one.kept(account, await self._keyring.stored(account))
 
