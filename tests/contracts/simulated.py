@@ -14,7 +14,7 @@ from wafleet.simulator.world import World
 from wafleet.transports.base import Number, Pairing
 from wafleet.transports.simulated import Simulated
 
-TIMES = {"answer_s": 0.1, "open_s": 0.5}
+TIMES = {"answer_s": 0.5, "open_s": 1.0}
 
 
 class SimulatedSubject(Subject):

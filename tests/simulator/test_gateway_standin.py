@@ -67,7 +67,7 @@ async def gateway(world: World, hook: Hook) -> AsyncIterator[Gateway]:
     async with answering(Starlette(routes=[Route("/hook", hook.called, methods=["POST"])])) as url:
         retries = {"policy": "constant", "delaySeconds": 0.02, "attempts": 5}
         webhook = {"url": f"{url}/hook", "events": ["*"], "hmac": {"key": "secret"}, "retries": retries}
-        made = Gateway(connect, api_key="key", webhooks=[webhook], answer_s=0.3)
+        made = Gateway(connect, api_key="key", webhooks=[webhook], answer_s=1)
         async with listening(made):
             await made.sessions.take("shop", ONE)
             await made.numbers.online(ONE)

@@ -72,7 +72,7 @@ async def meta(world: World, shop: Shop, rules: Rules) -> AsyncIterator[Meta]:
         return Local(world)
 
     meta = Meta(
-        connect, access_token=TOKEN, app_secret=SECRET, verify_token=VERIFY, waba_id=WABA, rules=rules, answer_s=0.3
+        connect, access_token=TOKEN, app_secret=SECRET, verify_token=VERIFY, waba_id=WABA, rules=rules, answer_s=1
     )
     async with listening(meta):
         meta.add(ONE, "The shop")

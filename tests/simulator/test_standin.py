@@ -60,7 +60,7 @@ def heard() -> Heard:
 
 @pytest.fixture
 async def numbers(world: World, heard: Heard) -> AsyncIterator[Numbers]:
-    async with Numbers.within(world, heard, answer_s=0.3) as numbers:
+    async with Numbers.within(world, heard, answer_s=1) as numbers:
         numbers.add(ONE)
         await numbers.online(ONE)
         yield numbers

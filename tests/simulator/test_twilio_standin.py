@@ -63,7 +63,7 @@ async def twilio(world: World, shop: Shop, rules: Rules) -> AsyncIterator[Twilio
     async def connect() -> Wire:
         return Local(world)
 
-    twilio = Twilio(connect, account_sid=SID, auth_token=TOKEN, webhook_url=f"{shop.url}/in", rules=rules, answer_s=0.3)
+    twilio = Twilio(connect, account_sid=SID, auth_token=TOKEN, webhook_url=f"{shop.url}/in", rules=rules, answer_s=1)
     async with listening(twilio):
         twilio.add(ONE)
         await twilio.numbers.online(ONE)

@@ -29,7 +29,7 @@ def world() -> World:
 async def transport(request: pytest.FixtureRequest, world: World) -> AsyncIterator[Simulated]:
     """The transport, with the world in this process, and with the local protocol between them."""
     if request.param == "in this process":
-        async with Simulated.within(world, answer_s=0.3, open_s=2) as transport:
+        async with Simulated.within(world, answer_s=1, open_s=3) as transport:
             yield transport
         return
     server = await serve(world, token="t")
@@ -37,7 +37,7 @@ async def transport(request: pytest.FixtureRequest, world: World) -> AsyncIterat
     async def connected() -> Wire:
         return await connect("127.0.0.1", server.port, "t")
 
-    async with Simulated(connected, answer_s=0.3, open_s=2) as transport:
+    async with Simulated(connected, answer_s=1, open_s=3) as transport:
         yield transport
     await server.close()
 

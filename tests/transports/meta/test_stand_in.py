@@ -132,7 +132,7 @@ async def shop(rules: Rules) -> AsyncIterator[Shop]:
         return Local(world)
 
     stand_in = StandIn(
-        connect, access_token=TOKEN, app_secret=SECRET, verify_token=VERIFY, waba_id=WABA, rules=rules, answer_s=0.3
+        connect, access_token=TOKEN, app_secret=SECRET, verify_token=VERIFY, waba_id=WABA, rules=rules, answer_s=1
     )
     async with listening(stand_in) as base, Meta(url=base, answer_s=2) as meta:
         stand_in.add(PHONE, "The shop")

@@ -489,7 +489,7 @@ async def test_a_message_that_twilio_has_is_found_with_its_state() -> None:
 )
 async def test_what_may_be_the_message_all_the_same_keeps_it_from_being_called_absent(other: dict[str, Any]) -> None:
     one = doubt()
-    async with speaking(lists(other), answer_s=0.05) as (session, provider):
+    async with speaking(lists(other), answer_s=0.4) as (session, provider):
         assert await session.find([one]) == {}
         known = Doubt(MessageId(new_id()), LAYLA, Text("x"), NOW, provider_id="SM1")
         assert (await session.find([one, known]))[one.id] is None, "now it is known to be another"
@@ -499,7 +499,7 @@ async def test_what_may_be_the_message_all_the_same_keeps_it_from_being_called_a
 @pytest.mark.parametrize("ahead_s", [-30, -4, 4, 30])
 async def test_a_clock_that_differs_from_ours_sends_nothing_twice(ahead_s: float) -> None:
     one = doubt()
-    async with speaking(lists(resource("SM1", age_s=-ahead_s)), answer_s=0.05) as (session, _):
+    async with speaking(lists(resource("SM1", age_s=-ahead_s)), answer_s=0.4) as (session, _):
         assert await session.find([one]) in ({}, {one.id: Found("SM1", Sending.SENT)})
 
 
@@ -512,7 +512,7 @@ async def test_a_clock_that_differs_from_ours_sends_nothing_twice(ahead_s: float
 )
 async def test_a_message_that_twilio_does_not_have_is_named_absent(other: dict[str, Any]) -> None:
     one = doubt()
-    async with speaking(lists(other), answer_s=0.05) as (session, _):
+    async with speaking(lists(other), answer_s=0.4) as (session, _):
         assert await session.find([one]) == {one.id: None}
 
 
@@ -525,7 +525,7 @@ async def test_absent_is_said_only_when_nothing_can_still_be_under_way() -> None
 
 
 async def test_what_is_known_to_be_another_message_is_not_taken_for_it() -> None:
-    async with speaking(TAKEN, answer_s=0.05) as (session, provider):
+    async with speaking(TAKEN, answer_s=0.4) as (session, provider):
         first = outgoing()
         assert await session.send(first) == "SM1"
         provider.answer = lists(resource("SM1"))
@@ -538,14 +538,14 @@ async def test_what_is_known_to_be_another_message_is_not_taken_for_it() -> None
 @pytest.mark.parametrize("words", ["hi", "other words"])
 async def test_what_an_earlier_process_sent_to_the_same_person_is_not_taken_for_it(words: str) -> None:
     one = doubt()
-    async with speaking(lists(resource("SM1", words)), answer_s=0.05) as (session, _):
+    async with speaking(lists(resource("SM1", words)), answer_s=0.4) as (session, _):
         told_apart = replace(one, others=frozenset({"SM1"}))
         assert await session.find([told_apart]) == {one.id: None}
 
 
 async def test_two_doubts_of_the_same_words_are_two_messages() -> None:
     older, newer = doubt(age_s=1.5), doubt()
-    async with speaking(lists(resource("SM2"), resource("SM1", age_s=1.5)), answer_s=0.05) as (session, _):
+    async with speaking(lists(resource("SM2"), resource("SM1", age_s=1.5)), answer_s=0.4) as (session, _):
         assert await session.find([newer, older]) == {
             older.id: Found("SM1", Sending.SENT),
             newer.id: Found("SM2", Sending.SENT),
@@ -581,7 +581,7 @@ async def test_the_list_is_read_as_far_back_as_the_doubt() -> None:
         following = f"/2010-04-01/Accounts/{AC}/Messages.json?Page={int(page or 0) + 1}"
         return httpx.Response(200, json={"messages": pages[page], "next_page_uri": following})
 
-    async with speaking(listing, answer_s=0.05) as (session, provider):
+    async with speaking(listing, answer_s=0.4) as (session, provider):
         assert await session.find([one]) == {one.id: Found("SM2", Sending.SENT)}
         assert len(provider.asked) == 4
 
@@ -589,7 +589,7 @@ async def test_the_list_is_read_as_far_back_as_the_doubt() -> None:
 async def test_what_lies_too_far_back_cannot_be_told() -> None:
     one = doubt(age_s=9)
     following = f"/2010-04-01/Accounts/{AC}/Messages.json?Page=9"
-    async with speaking(says(200, messages=[resource("SM3", "newer")], next_page_uri=following), answer_s=0.05) as (
+    async with speaking(says(200, messages=[resource("SM3", "newer")], next_page_uri=following), answer_s=0.4) as (
         session,
         _,
     ):
@@ -604,7 +604,7 @@ async def test_messages_whose_names_are_known_are_found_in_one_list_and_never_ca
     ]
     failed = resource("SM1", status="failed", error_code=63024, error_message="Invalid recipient")
     both = lists(resource("SM0", status="read", to="whatsapp:+1"), failed)
-    async with speaking(both, answer_s=0.05) as (session, provider):
+    async with speaking(both, answer_s=0.4) as (session, provider):
         assert await session.find(doubts) == {
             ids[0]: Found("SM0", Sending.READ),
             ids[1]: Found("SM1", Sending.FAILED, "not_on_whatsapp", "twilio 63024 Invalid recipient"),
@@ -616,7 +616,7 @@ async def test_messages_whose_names_are_known_are_found_in_one_list_and_never_ca
 async def test_a_message_known_from_before_a_crash_is_not_taken_for_its_twin() -> None:
     earlier = Doubt(MessageId(new_id()), LAYLA, Text("hi"), NOW - timedelta(seconds=1), provider_id="SM1")
     lost = doubt()
-    async with speaking(lists(resource("SM1")), answer_s=0.05) as (session, _):
+    async with speaking(lists(resource("SM1")), answer_s=0.4) as (session, _):
         assert await session.find([lost, earlier]) == {earlier.id: Found("SM1", Sending.SENT), lost.id: None}
 
 
@@ -639,7 +639,7 @@ async def test_a_doubt_of_which_too_little_is_known_is_left_out() -> None:
     ],
 )
 async def test_a_list_that_cannot_be_had_is_an_error_not_an_absence(answer: Answer) -> None:
-    async with speaking(answer, answer_s=0.05) as (session, _):
+    async with speaking(answer, answer_s=0.4) as (session, _):
         with pytest.raises(SendError):
             await session.find([doubt()])
 

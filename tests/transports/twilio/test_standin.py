@@ -103,7 +103,7 @@ async def here() -> AsyncIterator[Here]:
     app = Starlette(routes=[Route(path, called, methods=["GET", "POST"]) for path in paths])
     async with answering(app) as public:
         hook = f"{public}/hooks/twilio/{account}"
-        standin = StandIn(connect, account_sid=SID, auth_token=TOKEN, webhook_url=hook, answer_s=0.2)
+        standin = StandIn(connect, account_sid=SID, auth_token=TOKEN, webhook_url=hook, answer_s=1)
         async with listening(standin) as base, Twilio(public_url=public, answer_s=1.0) as twilio:
             sender = standin.add(PHONE)
             await standin.numbers.online(PHONE)
