@@ -380,7 +380,7 @@ async def test_what_an_older_system_reads_and_writes_back_changes_nothing_but_wh
     written = {name: value for name, value in read.items() if name in FORM} | {"supportContact": "new@x.z"}
     answer = await place.http.put(path, json=written)
     assert (answer.status_code, answer.json()["data"]["supportContact"]) == (200, "new@x.z")
-    assert (await place.account(id))["state"] == "offline"
+    assert (await place.account(id))["desired"] == "running"
     assert (await place.called(id, TOKEN, Body="hi")).status_code == 200, "the token is still the one it was"
     stopped = (await place.http.put(path, json={"status": "inactive"})).json()["data"]
     assert (await place.http.put(path, json={"status": stopped["status"]})).json()["data"]["status"] == "inactive"
