@@ -43,6 +43,8 @@ class Gaps:
             missed = await self._missed(live.account, listed)
         except (SendError, DatabaseAway) as error:
             return log.warning("gap_not_looked_for", account=str(live.account), why=str(error))
+        except Exception:  # nobody waits for this task: what it meets must be told here
+            return log.exception("gap_not_looked_for", account=str(live.account))
         for one in missed:
             self._inbox.accept(live.tenant, live.account, one)
         if missed:
